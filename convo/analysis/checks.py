@@ -1,0 +1,183 @@
+"""What can be said of a flow by looking at its Machine, beyond what the file itself shows.
+
+Every check reads the transitions of the stock Machine, so it speaks of what really runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from convo.engine.machine import CompiledFlow, MachineRow, rows
+from convo.engine.opening import OPT_OUT_WORDS
+from convo.flow.model import Arm, Card, Effects, State
+from convo.flow.problems import Position, Problem, Severity
+from convo.flow.template import BUILT_IN, Expression, Template
+from convo.flow.triggers import MatcherKind, fold
+
+CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "C001": "a state that nothing leads to",
+        "C002": "a state that nothing leads out of",
+        "C003": "a name that is read where it may not be set",
+        "C004": "a word that never arrives, because it means opting out",
+    }
+)
+
+
+def check(compiled: CompiledFlow, lines: list[str] | None = None) -> list[Problem]:
+    """Return what is wrong, or odd, with the machine, in file order; ``lines`` is the file's text."""
+    machine = rows(compiled)
+    reached = _reached(compiled, machine)
+    found = [
+        *_unreached(compiled, reached),
+        *_never_left(compiled, machine, reached),
+        *_unset(compiled, machine),
+        *_opt_out_words(compiled),
+    ]
+    placed = [problem.located(compiled.flow.path, lines or []) for problem in found]
+    return sorted(placed, key=lambda each: (each.position.line, each.position.column, each.code))
+
+
+def _reached(compiled: CompiledFlow, machine: list[MachineRow]) -> set[str]:
+    start = str(compiled.machine.initial)
+    reached, waiting = {start}, [start]
+    while waiting:
+        here = waiting.pop()
+        for row in machine:
+            if row.source == here and row.dest is not None and row.dest not in reached:
+                reached.add(row.dest)
+                waiting.append(row.dest)
+    # Where old conversations are moved to is reached by them.
+    return reached | set(compiled.flow.moved.values())
+
+
+def _unreached(compiled: CompiledFlow, reached: set[str]) -> Iterable[Problem]:
+    for state in compiled.flow.states.values():
+        if state.name not in reached:
+            yield Problem(
+                "C001",
+                f"nothing leads to the state '{state.name}'",
+                state.position,
+                len(state.name),
+                Severity.WARNING,
+                hint="add a goto to it, or delete it",
+            )
+
+
+def _never_left(compiled: CompiledFlow, machine: list[MachineRow], reached: set[str]) -> Iterable[Problem]:
+    ends = {state.name for state in compiled.flow.states.values() if state.card is Card.END}
+    left = {row.source for row in machine if row.dest is not None and row.dest != row.source}
+    for state in compiled.flow.states.values():
+        if state.name in reached and state.name not in left and state.name not in ends:
+            yield Problem(
+                "C002",
+                f"nothing leads out of the state '{state.name}'",
+                state.position,
+                len(state.name),
+                Severity.ADVICE,
+                hint="people can leave it only by opting out",
+            )
+
+
+def _unset(compiled: CompiledFlow, machine: list[MachineRow]) -> Iterable[Problem]:
+    """Walk forward with the names that are set on every path, until nothing changes."""
+    flow = compiled.flow
+    always = {name for name, datum in flow.data.items() if datum.first is not None or datum.given}
+    entering: dict[str, set[str]] = {str(compiled.machine.initial): set(always)}
+    changed = True
+    while changed:
+        changed = False
+        for row in machine:
+            if row.source not in entering:
+                continue
+            inside = entering[row.source] | _set_by(_entry(flow.states.get(row.source)))
+            after = inside | _set_by(row.action.effects if row.action else Effects())
+            # Staying keeps what was set before, and what a stay sets may not have happened.
+            dest = row.dest
+            if dest is None:
+                continue
+            known = entering.get(dest)
+            merged = after if known is None else known & after
+            if merged != known:
+                entering[dest] = set(merged)
+                changed = True
+    told: set[tuple[str, Position]] = set()
+    for row in machine:
+        if row.source in entering:
+            inside = entering[row.source] | _set_by(_entry(flow.states.get(row.source)))
+            for reading, names in _readings_of_row(row, inside):
+                yield from _missing(compiled, reading, names, row.source, told)
+    for name, names in entering.items():
+        state = flow.states.get(name)
+        if state is not None:
+            for reading, visible in _readings(state.entry, names):
+                yield from _missing(compiled, reading, visible, name, told)
+
+
+Reading = Expression | Template
+
+
+def _readings_of_row(row: MachineRow, names: set[str]) -> Iterable[tuple[Reading, set[str]]]:
+    arm: Arm | None = row.arm
+    if row.action is not None:
+        if row.action.condition is not None:
+            yield row.action.condition, names
+        yield from _readings(row.action.effects, names)
+        names = names | _set_by(row.action.effects)
+    if arm is not None and arm.condition is not None:
+        yield arm.condition, names
+
+
+def _readings(effects: Effects, names: set[str]) -> Iterable[tuple[Reading, set[str]]]:
+    names = set(names)
+    for line in effects.set:
+        yield line.value, set(names)
+        names.add(line.name)
+    for text in effects.reply:
+        yield text, names
+
+
+def _missing(
+    compiled: CompiledFlow, reading: Reading, names: set[str], state: str, told: set[tuple[str, Position]]
+) -> Iterable[Problem]:
+    for name in sorted(_needed(reading) - names - set(BUILT_IN)):
+        position = reading.source.position
+        if name in compiled.flow.types and (name, position) not in told:
+            told.add((name, position))
+            yield Problem(
+                "C003",
+                f"'{name}' may not be set yet when this is said in the state '{state}'",
+                position,
+                reading.source.length,
+                hint=f"give it a first value under data, ask '{name} is set', or write {name} | default(…)",
+            )
+
+
+def _needed(reading: Reading) -> frozenset[str]:
+    """Return the names that must be set: not those behind 'is set' or 'default'."""
+    return getattr(reading, "needs", reading.names)
+
+
+def _entry(state: State | None) -> Effects:
+    return state.entry if state is not None else Effects()
+
+
+def _set_by(effects: Effects) -> set[str]:
+    return {line.name for line in effects.set}
+
+
+def _opt_out_words(compiled: CompiledFlow) -> Iterable[Problem]:
+    flow = compiled.flow
+    words = {fold(word) for word in (OPT_OUT_WORDS if flow.opt_out is None else flow.opt_out)}
+    rules = [*(rule for state in flow.states.values() for rule in state.rules), *flow.anywhere]
+    for matcher in (matcher for rule in rules for matcher in rule.matchers):
+        if matcher.kind is MatcherKind.WORD and matcher.word in words:
+            yield Problem(
+                "C004",
+                f"'{matcher.label}' means opting out here, so this trigger never hears it",
+                matcher.position,
+                len(matcher.label),
+                Severity.WARNING,
+                hint="choose another word, or give this flow its own 'opt_out: [UNSUBSCRIBE]'",
+            )

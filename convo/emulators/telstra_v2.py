@@ -1,0 +1,397 @@
+"""A loopback stand-in of Telstra's Messaging API v2, and a phone that texts with it.
+
+It does what is known of v2 (numbered in the comments as in Telstra's descriptions 2.2.9 and 2.2.10, or
+seen in the wild); where nothing is known it says CHOICE. The API is under ``/v2``; the phone beside it:
+
+    POST   /phone/texts   {"from", "text", "sent_at"?, "id"?}   a person texts our number -> 201 {"id"}
+                          sent_at: a stamp as it shall be given out, null for none, absent for now
+    GET    /phone/sent    ?after=N&wait=SECONDS                 what left, from the N-th on -> {"sent": [...]}
+    POST   /phone/faults  {"kind", "on"?, "times"?, "status"?, "body"?, "headers"?, "seconds"?}
+    DELETE /phone/faults                                        all faults off
+
+Kinds of faults are in ``emulators/base.py``. CHOICE: texts that come while a notifyURL is set wait, and
+can be polled once it is gone (nothing is pushed).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import Enum
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import parse_qs, unquote
+
+from convo.clock import Clock
+from convo.emulators.base import (
+    Fault,
+    FaultKind,
+    Faults,
+    LoopbackServer,
+    Request,
+    Response,
+    instead,
+    json_response,
+    spoiled,
+)
+from convo.emulators.telstra_v2_wire import (
+    HINT,
+    SMS,
+    Text,
+    e164,
+    error,
+    operation_of,
+    printed,
+    refusal,
+    refused_recipient,
+    refused_text,
+    segments,
+    stamp_of,
+)
+
+NUMBER = "+61491570156"
+"""The emulated number: one of those that Australia keeps for fiction."""
+
+
+class Now(Enum):
+    """The type of NOW."""
+
+    NOW = "now"
+
+
+NOW: Final = Now.NOW
+"""Stamp a text with the emulator's clock."""
+
+
+class TelstraV2Emulator:
+    """One account with one number; everything in memory, time from ``clock``.
+
+    ``token_life`` is in seconds. ``calls_per_second`` None: never too fast (Telstra publishes no
+    figure). ``strict_days`` refuses a subscription without activeDays, as 2.2.10 describes it.
+    ``body_limit`` is in characters, for one and for several recipients (2.2.9: 1900 and 500).
+    """
+
+    name = "telstra_v2"
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        port: int = 0,
+        number: str = NUMBER,
+        client_id: str = "emulated-client-id",
+        client_secret: str = "emulated-client-secret",  # noqa: S107 - a secret of nobody
+        token_life: int = 3599,
+        calls_per_second: int | None = None,
+        strict_days: bool = False,
+        body_limit: tuple[int, int] = (1900, 500),
+        unprovisioned: tuple[int, str] = (400, "DELIVERY-IMPOSSIBLE"),
+    ) -> None:
+        self._clock = clock
+        self._number = number
+        self._client = (client_id, client_secret)
+        self._token_life = token_life
+        self._calls_per_second = calls_per_second
+        self._strict_days = strict_days
+        self._body_limit = body_limit
+        self._unprovisioned = unprovisioned
+        self._server = LoopbackServer(self._answer, port=port)
+        self._faults = Faults()
+        self._changed = threading.Condition()  # guards everything below
+        self._waiting: deque[dict[str, object]] = deque()
+        self._sent: list[Text] = []
+        self._tokens: dict[str, datetime] = {}
+        self._calls: deque[datetime] = deque()
+        self._counts: dict[str, int] = {}
+        self._texts = 0
+        self._ends_at: datetime | None = None
+        self._notify_url: str | None = None
+
+    @property
+    def url(self) -> str:
+        """The address, without a slash at its end; known once started."""
+        return self._server.url
+
+    def start(self) -> None:
+        """Begin to listen (ConfigError: the port is taken)."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Stop listening and break every connection."""
+        self._server.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def environ(self) -> dict[str, str]:
+        """Return the settings with which the transport talks to this emulator."""
+        return {
+            "TELSTRA_CLIENT_ID": self._client[0],
+            "TELSTRA_CLIENT_SECRET": self._client[1],
+            "TELSTRA_BASE_URL": f"{self.url}/v2",
+            "TELSTRA_TOKEN_URL": f"{self.url}/v2/oauth/token",
+            "TELSTRA_NUMBER": self._number,
+        }
+
+    def text(
+        self,
+        sender: str,
+        text: str,
+        sent_at: datetime | str | Now | None = NOW,
+        *,
+        message_id: str | None = None,
+    ) -> str:
+        """Text our number as ``sender`` and return the id it will be polled with.
+
+        ``sent_at`` None leaves the stamp out; a string is given out as it is. ``message_id`` is for ids
+        that are blank or repeated.
+        """
+        moment = self._clock.now() if isinstance(sent_at, Now) else sent_at
+        stamp = stamp_of(moment) if isinstance(moment, datetime) else moment
+        with self._changed:
+            self._texts += 1
+            given = f"DMASApiA{self._texts:010d}" if message_id is None else message_id
+            said: dict[str, object] = {
+                "status": "RECEIVED",
+                "destinationAddress": self._number,
+                "senderAddress": sender,
+                "message": text,
+                "messageId": given,
+                "apiMsgId": given,
+            }
+            if stamp is not None:
+                said["sentTimestamp"] = stamp
+            self._waiting.append(said)
+        return given
+
+    def sent(self, after: int = 0, *, wait: float = 0.0) -> tuple[Text, ...]:
+        """Return what left, from the ``after``-th on; waits up to ``wait`` real seconds for one such."""
+        with self._changed:
+            if wait:
+                self._changed.wait_for(lambda: len(self._sent) > after, wait)
+            return tuple(self._sent[after:])
+
+    def fault(self, kind: FaultKind | str, on: str = "any", **settings: object) -> None:
+        """Switch a fault on; ``settings`` are the other fields of ``Fault``."""
+        self._faults.add(Fault(FaultKind(kind), on, **settings))  # type: ignore[arg-type]
+
+    def clear_faults(self) -> None:
+        """Switch all faults off."""
+        self._faults.clear()
+
+    def calls(self, operation: str) -> int:
+        """Return how often ``token``, ``send``, ``poll``, ``status`` or ``subscription`` was asked for."""
+        with self._changed:
+            return self._counts.get(operation, 0)
+
+    def wait_for_calls(self, operation: str, count: int, seconds: float) -> bool:
+        """Wait up to ``seconds`` of real time until ``operation`` was asked for ``count`` times."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._counts.get(operation, 0) >= count, seconds)
+
+    def _answer(self, request: Request) -> Response:
+        if request.path.startswith("/phone/"):
+            return self._phone(request)
+        operation = operation_of(request.path, request.method)
+        if operation is None:
+            return error(404, "RESOURCE-NOT-FOUND", "The requested URI does not exist")
+        fault = self._faults.take(operation)
+        with self._changed:
+            self._counts[operation] = self._counts.get(operation, 0) + 1
+            self._changed.notify_all()
+            if fault is not None and fault.kind is FaultKind.UNAUTHORIZED:
+                self._tokens.clear()
+            replaced = None if fault is None else instead(fault)
+            if replaced is not None:
+                return replaced
+            if (fault is not None and fault.kind is FaultKind.SPIKE) or self._too_fast():
+                return error(403, "SpikeArrest", "The API call rate limit has been exceeded")
+            answer = self._act(
+                operation, request, repeat=fault is not None and fault.kind is FaultKind.REPEAT
+            )
+        return answer if fault is None else spoiled(fault, answer)
+
+    def _too_fast(self) -> bool:
+        if self._calls_per_second is None:
+            return False
+        now = self._clock.now()
+        while self._calls and now - self._calls[0] >= timedelta(seconds=1):
+            self._calls.popleft()
+        if len(self._calls) >= self._calls_per_second:
+            return True
+        self._calls.append(now)
+        return False
+
+    def _act(self, operation: str, request: Request, repeat: bool) -> Response:
+        if operation == "token":
+            return self._give_token(request)
+        if operation == "health":
+            return json_response(200, {"status": "up"})
+        _, _, token = request.headers.get("authorization", "").partition(" ")
+        if self._tokens.get(token, self._clock.now()) <= self._clock.now():
+            # CHOICE: the code; 2.2.10 has the sentence.
+            return error(401, "TECH-ERR", "Invalid access token. Please try with a valid token")
+        said: dict[str, object] = {}
+        if request.body:
+            try:
+                parsed = json.loads(request.body)
+            except ValueError:
+                parsed = None
+            if not isinstance(parsed, dict):
+                # Seen: the gateway's JSONThreatProtection answers 500, not 400.
+                return error(500, "TECH-ERR", "JSONThreatProtection: Expecting { or [ at line 1")
+            said = parsed
+        match operation:
+            case "subscription":
+                return self._subscription(request.method, said)
+            case "poll":
+                return self._poll(repeat)
+            case "status":
+                return self._status(unquote(request.path).removeprefix(SMS + "/").removesuffix("/status"))
+            case _:
+                return self._send(said)
+
+    def _give_token(self, request: Request) -> Response:
+        form = {name: values[0] for name, values in parse_qs(request.body.decode("utf-8", "replace")).items()}
+        if form.get("grant_type") != "client_credentials":
+            return refusal(400, "unsupported_grant_type")
+        if (form.get("client_id"), form.get("client_secret")) != self._client:
+            return refusal(401, "invalid_client")
+        seed = f"{self._client} {self._counts['token']} {self._clock.now()}"
+        token = hashlib.sha256(seed.encode()).hexdigest()[:28]
+        self._tokens[token] = self._clock.now() + timedelta(seconds=self._token_life)
+        said = {"access_token": token, "token_type": "Bearer", "expires_in": str(self._token_life)}
+        return json_response(200, said)
+
+    def _provisioned(self) -> bool:
+        return self._ends_at is not None and self._clock.now() < self._ends_at
+
+    def _subscription(self, method: str, said: Mapping[str, object]) -> Response:
+        if method == "POST":
+            return self._subscribe(said)
+        if not self._provisioned():
+            return error(404, "RESOURCE-NOT-FOUND", "There are no active subscription")
+        if method == "DELETE":
+            self._ends_at = self._notify_url = None
+            return Response(204)
+        return json_response(
+            200,
+            {
+                "activeDays": str(self._days_left()),
+                "notifyURL": self._notify_url,
+                "destinationAddress": self._number,
+            },
+        )
+
+    def _days_left(self) -> int:
+        left = (self._ends_at or self._clock.now()) - self._clock.now()
+        return -(-left // timedelta(days=1))
+
+    def _subscribe(self, said: Mapping[str, object]) -> Response:
+        days = said.get("activeDays", None if self._strict_days else 30)
+        if isinstance(days, str) and days.isdigit():
+            days = int(days)
+        if not isinstance(days, int) or days < 1:
+            return error(400, "", 'The request is missing parameter "activeDays"')
+        now = self._clock.now()
+        start = self._ends_at if self._ends_at is not None and self._ends_at > now else now
+        if start + timedelta(days=days) > now + timedelta(days=1825):
+            return error(409, "Active Days Max", "You cannot have activeDays greater than 1825")
+        if not self._provisioned():
+            self._notify_url = None
+        self._ends_at = start + timedelta(days=days)
+        if "notifyURL" in said:
+            url = said["notifyURL"]
+            self._notify_url = url if isinstance(url, str) and url else None
+        left = str(self._days_left())
+        expiry = int(self._ends_at.timestamp() * 1000)
+        said_back = {"destinationAddress": self._number, "activeDays": left, "expiryDate": expiry}
+        return json_response(201, said_back)
+
+    def _poll(self, repeat: bool) -> Response:
+        if not self._provisioned():
+            return error(400, "NOT-PROVISIONED", "No active subscription")
+        if self._notify_url is not None or not self._waiting:
+            return json_response(200, {"status": "EMPTY"})
+        return json_response(200, self._waiting[0] if repeat else self._waiting.popleft())
+
+    def _send(self, said: Mapping[str, object]) -> Response:
+        to, body = said.get("to"), said.get("body")
+        recipients = to if isinstance(to, list) else [to]
+        problem = refused_text(recipients, body, said.get("from"), self._body_limit)
+        if problem is not None:
+            return problem
+        if not self._provisioned():
+            return error(*self._unprovisioned, "Invalid 'from' address specified")
+        wrong = [one for one in recipients if e164(one) is None]
+        if wrong:
+            return refused_recipient(str(wrong[0]), self.url)
+        sender = said.get("from")
+        entries = []
+        for recipient in (e164(one) or "" for one in recipients):
+            digest = hashlib.sha256(f"{self._number} {len(self._sent)}".encode()).hexdigest()[:40].upper()
+            message_id = f"{digest}-12{recipient.lstrip('+')}"
+            from_whom = sender if isinstance(sender, str) and sender else self._number
+            self._sent.append(Text(from_whom, recipient, str(body), self._clock.now(), message_id))
+            entries.append(
+                {
+                    "to": recipient,
+                    "deliveryStatus": "MessageWaiting",
+                    "messageId": message_id,
+                    "messageStatusURL": f"{self.url}{SMS}/{message_id}/status",
+                }
+            )
+        self._changed.notify_all()
+        countries: list[dict[str, int]] = [{"AUS": len(entries)}]
+        counted = segments(str(body))
+        whole = {"messages": entries, "Country": countries, "messageType": "SMS", "numberSegments": counted}
+        return json_response(201, whole)
+
+    def _status(self, message_id: str) -> Response:
+        for text in self._sent:
+            if text.message_id == message_id:
+                # CHOICE: a handset is reached after one second.
+                done = self._clock.now() - text.at >= timedelta(seconds=1)
+                stamp = stamp_of(text.at)
+                said = {"to": text.recipient, "sentTimestamp": stamp, "receivedTimestamp": stamp}
+                return json_response(200, [{**said, "deliveryStatus": "DELIVRD" if done else "PEND"}])
+        return error(404, "OLD-NONEXISTANT-MESSAGE-ID", HINT)
+
+    def _phone(self, request: Request) -> Response:
+        try:
+            said = json.loads(request.body) if request.body else {}
+            match request.method, request.path:
+                case "POST", "/phone/texts":
+                    sent_at, given = said.get("sent_at", NOW), said.get("id")
+                    if not all(
+                        isinstance(one, str) for one in (said["from"], said["text"], given or "")
+                    ) or not isinstance(sent_at, str | Now | None):
+                        raise TypeError
+                    return json_response(
+                        201, {"id": self.text(said["from"], said["text"], sent_at, message_id=given)}
+                    )
+                case "GET", "/phone/sent":
+                    after, wait = int(request.query.get("after", "0")), float(request.query.get("wait", "0"))
+                    sent = self.sent(max(after, 0), wait=min(max(wait, 0.0), 30.0))
+                    return json_response(200, {"sent": [printed(text) for text in sent]})
+                case "POST", "/phone/faults":
+                    self.fault(said.pop("kind"), said.pop("on", "any"), **said)
+                    return json_response(201, {})
+                case "DELETE", "/phone/faults":
+                    self.clear_faults()
+                    return Response(204)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return json_response(
+                400, {"error": "see the head of convo/emulators/telstra_v2.py for what to post"}
+            )
+        return json_response(404, {"error": "the phone has /phone/texts, /phone/sent and /phone/faults"})

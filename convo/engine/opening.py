@@ -1,0 +1,270 @@
+"""Which conversation an event belongs to: opt-out, keywords, opening, what comes after an end. Pure.
+
+A channel has a default flow and flows that are opened by their keywords; a sender has at most one
+open conversation on it. ``answer`` is what the runtime asks for every message, timer and opening.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from convo.engine.conversation import (
+    Consent,
+    ConsentKind,
+    Conversation,
+    Event,
+    Received,
+    Started,
+    Step,
+    TimerFired,
+)
+from convo.engine.machine import CompiledFlow
+from convo.engine.step import built_in_text, moment_of, opened, repeated, step
+from convo.errors import ConvoError
+from convo.flow.triggers import fold
+from convo.messages import Address, Outbound, OutboundKind
+
+OPT_OUT_WORDS = ("STOP", "STOPALL", "UNSUBSCRIBE", "QUIT", "END", "CANCEL")
+"""What leaves a channel unless a flow says otherwise: the words that carriers take, so people know them."""
+
+OPT_IN_WORDS = ("START", "UNSTOP")
+"""What comes back to a channel; they mean this only while the sender is opted out."""
+
+
+class StateGone(ConvoError):
+    """A conversation waits in a state that its flow no longer has, and ``moved`` does not say where to go."""
+
+
+class NoFlow(ConvoError):
+    """Nothing on this channel answers: no default flow, and the text is no keyword."""
+
+
+@dataclass(frozen=True)
+class ChannelFlows:
+    """The flows that one channel serves, by name; ``default`` opens for any text that is no keyword."""
+
+    channel: str
+    flows: Mapping[str, CompiledFlow]
+    default: str | None = None
+    opt_out: tuple[str, ...] = OPT_OUT_WORDS
+    opt_in: tuple[str, ...] = OPT_IN_WORDS
+    keywords: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out which folded keyword opens which flow."""
+        found = {fold(word): name for name, compiled in self.flows.items() for word in compiled.flow.keywords}
+        object.__setattr__(self, "keywords", found)
+
+    def opt_out_words(self, conversation: Conversation | None) -> frozenset[str]:
+        """Return the folded words that mean "leave me alone" to this sender now."""
+        name = conversation.flow if conversation is not None and conversation.is_open else self.default
+        compiled = self.flows.get(name) if name is not None else None
+        own = compiled.flow.opt_out if compiled is not None else None
+        return frozenset(fold(word) for word in (self.opt_out if own is None else own))
+
+    def opt_in_words(self) -> frozenset[str]:
+        """Return the folded words that take an opt-out back."""
+        compiled = self.flows.get(self.default) if self.default is not None else None
+        own = compiled.flow.opt_in if compiled is not None else None
+        return frozenset(fold(word) for word in (self.opt_in if own is None else own))
+
+
+def answer(
+    flows: ChannelFlows,
+    sender: Address,
+    conversation: Conversation | None,
+    event: Event,
+    now: datetime,
+    *,
+    opted_out: bool,
+) -> tuple[Step, ...]:
+    """Return the steps that ``event`` makes, in order; none where it changes nothing and needs no reply.
+
+    ``conversation`` is the sender's open one, else the last that ended, else None.
+
+    Raises:
+        StateGone: the conversation waits in a state that is gone; the message says what to write.
+        NoFlow: no flow of the channel answers.
+    """
+    if isinstance(event, Received):
+        return _received(flows, sender, conversation, event, now, opted_out)
+    if isinstance(event, TimerFired):
+        return ()
+    return _started(flows, sender, conversation, event, now, opted_out)
+
+
+def _received(
+    flows: ChannelFlows,
+    sender: Address,
+    conversation: Conversation | None,
+    event: Received,
+    now: datetime,
+    opted_out: bool,
+) -> tuple[Step, ...]:
+    word = fold(event.text)
+    if word in flows.opt_out_words(conversation):
+        return () if opted_out else _opt_out(flows, sender, conversation, event, now)
+    if opted_out:
+        return _opt_in(flows, sender, conversation, event, now) if word in flows.opt_in_words() else ()
+    if conversation is None or not conversation.is_open:
+        return _open_by_text(flows, sender, conversation, event, now)
+    compiled = flows.flows.get(conversation.flow)
+    if compiled is None:
+        left = _ended(conversation, event, now, "left", f"this channel does not serve {conversation.flow}")
+        return (left, *_open_by_text(flows, sender, left.conversation, event, now))
+    current = _in_a_known_state(compiled, conversation)
+    taken = step(compiled, current, event, now, keywords=flows.keywords)
+    if taken is not None:
+        return (taken,)
+    if flows.keywords[word] == conversation.flow:
+        return (repeated(compiled, current, event, now),)
+    left = _ended(conversation, event, now, "left", f"sent the keyword of {flows.keywords[word]}")
+    return (left, *_open_by_text(flows, sender, left.conversation, event, now))
+
+
+def _open_by_text(
+    flows: ChannelFlows, sender: Address, last: Conversation | None, event: Received, now: datetime
+) -> tuple[Step, ...]:
+    by_keyword = flows.keywords.get(fold(event.text))
+    name = by_keyword or flows.default
+    compiled = flows.flows.get(name) if name is not None else None
+    if compiled is None or compiled.flow.needs_data:
+        raise NoFlow("no flow of this channel is opened by this text: name a default flow or a keyword")
+    if by_keyword is not None:
+        return (_open(compiled, flows.channel, sender, last, event, now, greet=True),)
+    over = last is not None and last.flow == compiled.flow.name and last.ended not in ("left", "opted out")
+    if over and last is not None and compiled.flow.keywords and not compiled.flow.restart:
+        return () if last.closed_told else (_over(compiled, last, event, now),)
+    return (_open(compiled, flows.channel, sender, last, event, now, greet=False),)
+
+
+def _started(
+    flows: ChannelFlows,
+    sender: Address,
+    conversation: Conversation | None,
+    event: Started,
+    now: datetime,
+    opted_out: bool,
+) -> tuple[Step, ...]:
+    """We open a conversation; refused, without a step, where one is open or the person has opted out."""
+    compiled = flows.flows.get(event.flow)
+    if compiled is None:
+        raise NoFlow(f"this channel does not serve the flow '{event.flow}'")
+    served = conversation is not None and conversation.flow in flows.flows
+    if opted_out or (conversation is not None and conversation.is_open and served):
+        return ()
+    if conversation is not None and conversation.is_open:
+        left = _ended(conversation, event, now, "left", f"this channel does not serve {conversation.flow}")
+        return (left, _open(compiled, flows.channel, sender, left.conversation, event, now, greet=True))
+    return (_open(compiled, flows.channel, sender, conversation, event, now, greet=True),)
+
+
+def _open(
+    compiled: CompiledFlow,
+    channel: str,
+    sender: Address,
+    last: Conversation | None,
+    event: Event,
+    now: datetime,
+    *,
+    greet: bool,
+) -> Step:
+    number = last.number + 1 if last is not None else 1
+    moment, _ = moment_of(event, now, None)
+    new = opened(compiled, channel, sender, number, event, moment)
+    # A keyword is used up by the opening: what is entered then sees no text to match.
+    cause: Event = Started(compiled.flow.name) if greet and isinstance(event, Received) else event
+    taken = step(compiled, new, cause, moment, greet=greet)
+    if taken is None:
+        raise AssertionError("a step without keywords always answers")
+    return replace(taken, event=event)
+
+
+def _in_a_known_state(compiled: CompiledFlow, conversation: Conversation) -> Conversation:
+    """Return the conversation in a state that the Machine has, following ``moved``."""
+    state = conversation.state
+    if compiled.has_state(state):
+        return conversation
+    moved = compiled.flow.moved.get(state)
+    if moved is not None and compiled.has_state(moved):
+        return replace(conversation, state=moved)
+    file = compiled.flow.path or compiled.flow.name
+    raise StateGone(
+        f"the conversation waits in state '{state}', which {file} no longer has;"
+        f" write 'moved: {{{state}: NEW_STATE}}' in the flow to say where such conversations go on"
+    )
+
+
+def _ended(conversation: Conversation, event: Event, now: datetime, disposition: str, note: str) -> Step:
+    moment, notes = moment_of(event, now, conversation)
+    return Step(
+        conversation=replace(
+            conversation,
+            ended=disposition,
+            ended_at=moment,
+            now_at=moment,
+            steps=conversation.steps + 1,
+        ),
+        event=event,
+        now=moment,
+        state_before=conversation.state,
+        notes=(*notes, note),
+    )
+
+
+def _over(compiled: CompiledFlow, last: Conversation, event: Received, now: datetime) -> Step:
+    """Say once that the conversation is over; after that only a keyword opens a new one."""
+    moment, notes = moment_of(event, now, last)
+    words = " / ".join(compiled.flow.keywords)
+    text = built_in_text(compiled, "over", {"words": words})
+    return Step(
+        conversation=replace(last, closed_told=True, steps=last.steps + 1),
+        event=event,
+        now=moment,
+        state_before=last.state,
+        outbound=(Outbound(last.channel, last.sender, text),),
+        notes=(*notes, "the conversation is over"),
+    )
+
+
+def _opt_out(
+    flows: ChannelFlows, sender: Address, conversation: Conversation | None, event: Received, now: datetime
+) -> tuple[Step, ...]:
+    return _consent(flows, sender, conversation, event, now, ConsentKind.OPT_OUT, "opted_out")
+
+
+def _opt_in(
+    flows: ChannelFlows, sender: Address, conversation: Conversation | None, event: Received, now: datetime
+) -> tuple[Step, ...]:
+    return _consent(flows, sender, conversation, event, now, ConsentKind.OPT_IN, "opted_in")
+
+
+def _consent(
+    flows: ChannelFlows,
+    sender: Address,
+    conversation: Conversation | None,
+    event: Received,
+    now: datetime,
+    kind: ConsentKind,
+    text: str,
+) -> tuple[Step, ...]:
+    """Enter the change in the ledger, end the open conversation, and confirm it with one message."""
+    name = conversation.flow if conversation is not None else flows.default
+    compiled = flows.flows.get(name or "") or next(iter(flows.flows.values()))
+    moment, _ = moment_of(event, now, conversation)
+    if conversation is None:
+        conversation = replace(
+            opened(compiled, flows.channel, sender, 1, event, moment), ended="opted out", ended_at=moment
+        )
+    base = _ended(conversation, event, now, conversation.ended or "opted out", kind.value)
+    words = " / ".join(flows.opt_in if compiled.flow.opt_in is None else compiled.flow.opt_in)
+    confirmation = built_in_text(compiled, text, {"words": words})
+    return (
+        replace(
+            base,
+            outbound=(Outbound(flows.channel, sender, confirmation, OutboundKind.CONSENT),),
+            consent=(Consent(flows.channel, sender, kind, moment, wording=event.text),),
+        ),
+    )

@@ -1,0 +1,200 @@
+"""What is wrong with the shape of a flow file, told in the words of the language."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from convo.flow.codes import problem
+from convo.flow.file import (
+    CARDS,
+    LATER_CARDS,
+    SHAPES,
+    ActionFile,
+    CardFile,
+    CommandFile,
+    DatumFile,
+    EndCardFile,
+    EndFile,
+    FlowFile,
+    Shape,
+    StepFile,
+    card_of,
+    kind_of,
+    validated,
+)
+from convo.flow.problems import Position, Problem, nearest
+from convo.flow.reader import ListNode, MapNode, Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """A file as far as its shape is right: None where too little is.
+
+    ``cut`` are the places of the mappings that something was left out of.
+    """
+
+    file: FlowFile | None
+    problems: tuple[Problem, ...]
+    cut: frozenset[Position] = frozenset()
+
+
+def shape_of(root: object) -> Shaped:
+    """Return the file as far as its shape is right, and every problem of its shape.
+
+    What has a problem is left out of the result, so that the rest can be looked at too.
+    """
+    problems: list[Problem] = []
+    if isinstance(root, MapNode):
+        absent = [name for name in ("flow", "states") if name not in root]
+        problems = [problem("F003", f"'{name}' is missing", root.position) for name in absent]
+    node, told = root, False
+    cut: set[Position] = set()
+    while True:
+        file = validated(node)
+        if isinstance(file, FlowFile):
+            return Shaped(file if file.states else None, tuple(problems), frozenset(cut))
+        spots = [_Spot.of(node, wrong) for wrong in file]
+        if not told:
+            # Later rounds only find what leaving things out has brought about.
+            problems += _without_followers(spots)
+            told = True
+        cuts = {spot.path for spot in spots}
+        if () in cuts:
+            return Shaped(None, tuple(problems))
+        node = _without(node, cuts)
+        cut.update(position for spot in spots for position in spot.within)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Where pydantic found something, and what: ``node`` stands under ``key`` at ``path``.
+
+    ``within`` are the places of the mappings on the way there.
+    """
+
+    error: Mapping[str, Any]
+    path: tuple[str | int, ...]
+    holder: object
+    key: Scalar | None
+    node: object
+    within: tuple[Position, ...]
+
+    @classmethod
+    def of(cls, root: object, error: Mapping[str, Any]) -> _Spot:
+        """Follow pydantic's path through the tree; what is no key of it is one of our tags."""
+        path: list[str | int] = []
+        within: list[Position] = []
+        holder, key, node = None, None, root
+        for part in error["loc"]:
+            if isinstance(node, MapNode) and part in node:
+                within.append(node.position)
+                key = next(known for known in node if known == part)
+                holder, node = node, node[key]
+                path.append(part)
+            elif isinstance(node, ListNode) and isinstance(part, int):
+                node = node[part]
+                path.append(part)
+        return cls(error, tuple(path), holder, key, node, tuple(within))
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, there or missing."""
+        return str(self.error["loc"][-1]) if self.error["loc"] else ""
+
+    def problem(self) -> Problem:
+        """Return what is wrong in the words of the language."""
+        kind, context = self.error["type"], self.error.get("ctx", {})
+        here = self.node if isinstance(self.node, Scalar) else getattr(self.node, "position", Position(1, 1))
+        if kind == "extra_forbidden" and self.key is not None:
+            return self._unknown(self.key)
+        if kind == "missing":
+            return problem("F003", f"'{self.name}' is missing", self.key or here)
+        if kind == "too_short":
+            return problem("F003", "a flow has at least one state", self.key or here)
+        if kind in _EXPECTED or kind == "union_tag_invalid":
+            tags = str(context.get("expected_tags", ""))
+            wanted = _EXPECTED.get(kind) or " or ".join(SHAPES[tag] for tag in SHAPES if tag in tags)
+            return problem("F004", f"{wanted} belongs here, not {SHAPES[kind_of(self.node)]}", here)
+        known = tuple(filter(None, str(context.get("known", "")).split(",")))
+        spot = self.key if self.key is not None and (kind == "F003" or self.name == "[key]") else here
+        return problem(kind, self.error["msg"], spot, expected=known)
+
+    def _unknown(self, key: Scalar) -> Problem:
+        model = self.model
+        keys = [field.alias or name for name, field in model.model_fields.items()]
+        if key in model.later:
+            return problem("F002", f"'{key}' is not part of this version of the language", key)
+        hint = nearest(key, keys)
+        if issubclass(model, CardFile) and key in CARD_KEYS:
+            hint = f"'{key}' belongs to another kind of card"
+        elif not hint and issubclass(model, CardFile):
+            hint = nearest(key, CARD_KEYS)
+        expected = () if hint else keys
+        return problem("F001", f"unknown key '{key}' {_PLACES[model]}", key, hint=hint, expected=expected)
+
+    @property
+    def model(self) -> type[Shape]:
+        """The model of the mapping that holds ``key``."""
+        holder = self.path[:-1]
+        if not holder:
+            return FlowFile
+        if holder[0] == "data":
+            return DatumFile
+        if holder[0] == "states" and len(holder) == 2:
+            return dict(CARDS).get(card_of(self.holder).strip("<>"), StepFile)
+        return EndFile if holder[-2] == "goto" and isinstance(holder[-1], str) else ActionFile
+
+
+CARD_KEYS = frozenset(key for card in CardFile.__subclasses__() for key in card.model_fields)
+"""Every key that some card has: a mistyped one may have made the wrong card."""
+
+_EXPECTED = {"dict_type": "a mapping", "list_type": "a list"}
+_PLACES: dict[type[Shape], str] = {
+    FlowFile: "in a flow",
+    DatumFile: "in the declaration of a name",
+    CommandFile: "in a state that waits",
+    EndCardFile: "in a state that ends the conversation",
+    StepFile: "in a step",
+    ActionFile: "in an action",
+    EndFile: "in a goto",
+}
+
+
+def _without_followers(spots: list[_Spot]) -> list[Problem]:
+    """Return the problems; where a kind of card is not built yet, its other keys go unmentioned."""
+    cards = {spot.path[:2] for spot in spots if spot.key in LATER_CARDS and len(spot.path) == 3}
+    return [
+        spot.problem()
+        for spot in spots
+        if not (
+            spot.path[:2] in cards
+            and len(spot.path) == 3
+            and spot.error["type"] == "extra_forbidden"
+            and spot.key in CardFile.later - LATER_CARDS
+        )
+    ]
+
+
+def _without(node: Any, cuts: set[tuple[str | int, ...]], here: tuple[str | int, ...] = ()) -> Any:
+    """Return a copy of the tree that has nothing at the paths of ``cuts``."""
+    if isinstance(node, MapNode):
+        made = copy.copy(node)
+        made.clear()
+        made.update(
+            (key, _without(value, cuts, (*here, key)))
+            for key, value in node.items()
+            if (*here, key) not in cuts
+        )
+        return made
+    if isinstance(node, ListNode):
+        items = copy.copy(node)
+        items[:] = [
+            _without(item, cuts, (*here, index))
+            for index, item in enumerate(node)
+            if (*here, index) not in cuts
+        ]
+        return items
+    return node

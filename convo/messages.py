@@ -1,0 +1,122 @@
+"""What crosses every layer: messages, receipts and the addresses they go between. Frozen data only.
+
+Representations of these classes leave out texts and mask numbers, so that a traceback or a debug
+print never carries what people wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+Address = NewType("Address", str)
+"""A phone number in E.164 form (``+61400000000``), or a provider's own sender name or short code."""
+
+
+def mask(address: str) -> str:
+    """Return ``address`` fit for a log line: the country's beginning and the last two digits."""
+    if len(address) <= 5:
+        return "…" + address[-1:]
+    return f"{address[:3]}…{address[-2:]}"
+
+
+def to_address(text: str, region: str = "AU") -> Address:
+    """Return ``text`` as an E.164 address.
+
+    ``region`` (ISO 3166, two letters) is where a number without a prefix belongs.
+
+    Raises:
+        ValueError: it is no valid phone number; the message does not repeat it in full.
+    """
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException as problem:
+        raise ValueError(f"{mask(text)} is not a phone number; write it like +61400000000") from problem
+    if not phonenumbers.is_possible_number(number):
+        raise ValueError(f"{mask(text)} is not a possible phone number; write it like +61400000000")
+    return Address(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """An SMS that somebody sent to us.
+
+    ``sent_at`` is the provider's timestamp (None where it gave none), ``received_at`` is when we read
+    it. ``provider_id`` is blank where the provider gives no id. ``raw`` is the answer as it came.
+    """
+
+    channel: str
+    sender: Address = field(repr=False)
+    recipient: Address = field(repr=False)
+    text: str = field(repr=False)
+    received_at: datetime
+    sent_at: datetime | None = None
+    provider_id: str = ""
+    raw: str = field(default="", repr=False)
+
+    @property
+    def key(self) -> str | None:
+        """What makes it the same message when it comes again: the provider's id, else a fingerprint.
+
+        The fingerprint covers who, to whom, what and when sent. Without an id and without a sent time
+        nothing can tell two equal texts apart, so there is no key, and each one counts as new: a
+        person who sends ``TIME`` today and again tomorrow must be answered twice.
+        """
+        if self.provider_id:
+            return "id:" + self.provider_id
+        if self.sent_at is None:
+            return None
+        parts = json.dumps([self.recipient, self.sender, self.text, self.sent_at.isoformat()])
+        return "fp:" + hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class OutboundKind(StrEnum):
+    """Why we say something: policies treat a reply and a confirmation of an opt-out differently."""
+
+    REPLY = "reply"
+    OPENING = "opening"
+    TIMER = "timer"
+    TELL = "tell"
+    CONSENT = "consent"
+    APOLOGY = "apology"
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One SMS that we want to leave. ``id`` is 0 until the store has given it a row in the outbox."""
+
+    channel: str
+    recipient: Address = field(repr=False)
+    text: str = field(repr=False)
+    kind: OutboundKind = OutboundKind.REPLY
+    id: int = 0
+
+
+class Status(StrEnum):
+    """Where an outbound stands. ``UNKNOWN``: we died, or lost the line, between asking and hearing."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    BLOCKED = "blocked"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A delivery receipt: what became of the outbound that the provider knows as ``provider_id``."""
+
+    channel: str
+    provider_id: str
+    status: Status
+    at: datetime | None = None
+    raw: str = field(default="", repr=False)

@@ -1,0 +1,178 @@
+"""The loop that steps what waits in the inbox and commits what came of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from convo.engine.conversation import ConsentKind, Conversation, Step
+from convo.engine.opening import ChannelFlows, NoFlow, StateGone, answer
+from convo.errors import StoreError
+from convo.messages import Address, mask
+from convo.runtime.log import count, origin
+from convo.runtime.policy import STEP_TRIES
+from convo.store.base import Result, Store, Waiting
+
+BATCH = 256
+"""The most rows that are stepped and committed together."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Sender:
+    """How one sender stands within a batch: each of their messages is stepped on what the last one left."""
+
+    conversation: Conversation | None
+    opted_out: bool
+    held: bool = False
+
+
+class Processor:
+    """Steps the inbox of the channels in ``flows``; ``on_committed`` is called when something may leave.
+
+    One at a time per store: the order of a sender's steps rests on that.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        flows: Mapping[str, ChannelFlows],
+        *,
+        limit: int = BATCH,
+        on_committed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._flows = flows
+        self._limit = limit
+        self._on_committed = on_committed
+        self._elsewhere = 0
+        self._told: set[tuple[str, str]] = set()
+
+    def once(self, now: datetime) -> datetime | None:
+        """Step and commit one batch; return ``now`` where more may wait, None where nothing does.
+
+        Raises:
+            StoreError: nothing of the batch was written; the next call steps it again.
+        """
+        waiting, full = self._claim()
+        if not waiting:
+            return None
+        senders: dict[tuple[str, Address], _Sender] = {}
+        results = [result for each in waiting if (result := self._step(each, senders, now)) is not None]
+        self._commit(results, now)
+        if any(step.outbound for result in results for step in result.steps):
+            self._on_committed()
+        return now if full or any(result.retry for result in results) else None
+
+    def _claim(self) -> tuple[list[Waiting], bool]:
+        """Return what waits on our channels, and whether there may be more.
+
+        Rows of a channel that this run does not serve stay where they are, for the run that does.
+        """
+        while True:
+            asked = self._limit + self._elsewhere
+            rows = self._store.claim(asked)
+            ours = [row for row in rows if row.channel in self._flows]
+            self._elsewhere = len(rows) - len(ours)
+            if ours or len(rows) < asked:
+                return ours, len(rows) == asked
+
+    def _step(
+        self, waiting: Waiting, senders: dict[tuple[str, Address], _Sender], now: datetime
+    ) -> Result | None:
+        """Return what becomes of one row; None where it waits behind an earlier one of its sender."""
+        key = (waiting.channel, waiting.sender)
+        sender = senders.setdefault(key, _Sender(waiting.conversation, waiting.opted_out))
+        if sender.held:
+            return None
+        try:
+            steps = answer(
+                self._flows[waiting.channel],
+                waiting.sender,
+                sender.conversation,
+                waiting.event,
+                now,
+                opted_out=sender.opted_out,
+            )
+        except (StateGone, NoFlow) as problem:
+            self._tell(waiting, sender.conversation, problem)
+            return Result(waiting, dead=str(problem))
+        except Exception as problem:
+            return self._raised(waiting, sender, problem)
+        for step in steps:
+            sender.conversation = step.conversation
+            for entry in step.consent:
+                sender.opted_out = entry.kind is ConsentKind.OPT_OUT
+            _note(step)
+        return Result(waiting, steps=steps)
+
+    def _raised(self, waiting: Waiting, sender: _Sender, problem: Exception) -> Result:
+        what = origin(problem)
+        _log.debug("the step raised", exc_info=True)
+        if waiting.attempts + 1 < STEP_TRIES:
+            _log.warning("a step of %s raised %s; tried again", mask(waiting.sender), what)
+            sender.held = True
+            return Result(waiting, retry=what)
+        _log.error("a message of %s is set aside: its step raised %s", mask(waiting.sender), what)
+        return Result(waiting, dead=f"its step raised {what}, {STEP_TRIES} times")
+
+    def _tell(self, waiting: Waiting, conversation: Conversation | None, problem: Exception) -> None:
+        state = (conversation.flow, conversation.state) if conversation is not None else ("", "")
+        key = (type(problem).__name__, "/".join(state))
+        if key not in self._told:
+            self._told.add(key)
+            _log.error("messages are set aside: %s", problem)
+        _log.info("dead: a message of %s", mask(waiting.sender))
+
+    def _commit(self, results: Sequence[Result], now: datetime) -> None:
+        try:
+            self._store.commit(results, now)
+        except StoreError:
+            raise
+        except Exception as problem:
+            _log.error(
+                "a batch of %s could not be committed: %s", count(len(results), "message"), origin(problem)
+            )
+            self._commit_one_by_one(results, now)
+
+    def _commit_one_by_one(self, results: Sequence[Result], now: datetime) -> None:
+        """Commit each result on its own; the one that cannot be is set aside, with its sender's later ones.
+
+        Those later ones were stepped on a conversation that now never was, so they wait to be stepped again.
+        """
+        held: set[tuple[str, Address]] = set()
+        for result in results:
+            key = (result.waiting.channel, result.waiting.sender)
+            if key in held:
+                continue
+            try:
+                self._store.commit([result], now)
+            except StoreError:
+                raise
+            except Exception as problem:
+                what = f"its step cannot be stored: {origin(problem)}"
+                _log.error("a message of %s is set aside: %s", mask(result.waiting.sender), what)
+                self._store.commit([Result(result.waiting, dead=what)], now)
+                held.add(key)
+
+
+def _note(step: Step) -> None:
+    after = step.conversation
+    who = mask(after.sender)
+    replies = count(len(step.outbound), "reply", "replies")
+    if step.fault is not None:
+        _log.error("fault: a step of %s in %s/%s was undone: %s", who, after.flow, after.state, step.fault)
+        return
+    end = f", ended: {after.ended}" if after.ended is not None else ""
+    _log.info(
+        "stepped %s: %s %s -> %s, %s%s",
+        who,
+        after.flow,
+        step.state_before or "(new)",
+        after.state,
+        replies,
+        end,
+    )

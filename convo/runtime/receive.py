@@ -1,0 +1,166 @@
+"""The loop that asks a provider for texts and puts each batch into the inbox before it asks again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import Random
+
+from convo.clock import Clock
+from convo.errors import ConfigError, StoreError, TransportError
+from convo.messages import mask
+from convo.runtime.log import count, origin, seconds
+from convo.runtime.policy import backoff
+from convo.store.base import Accepted, Store
+from convo.transports.base import Batch, Transport, Unreadable
+
+_log = logging.getLogger(__name__)
+
+
+class Receiver:
+    """Polls one channel. ``on_stored`` is called whenever something new stands in the inbox.
+
+    A provider may hand a text out once only, so a batch that could not be stored is kept in hand and
+    nothing more is asked for until it has been. ``trouble`` is why the last poll failed, None after a
+    good one; ``heard`` counts what came in, known or new, readable or not.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        transport: Transport,
+        channel: str,
+        clock: Clock,
+        *,
+        every: timedelta = timedelta(seconds=1),
+        random: Random | None = None,
+        on_stored: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._transport = transport
+        self._channel = channel
+        self._clock = clock
+        self._every = every
+        self._random = random or Random()  # noqa: S311 - jitter, no secret
+        self._on_stored = on_stored
+        self._started = False
+        self._failures = 0
+        self._not_before: datetime | None = None
+        self._in_hand: Batch | None = None
+        self.trouble: TransportError | None = None
+        self.heard = 0
+
+    @property
+    def in_hand(self) -> int:
+        """How many texts have been read from the provider and are not stored yet."""
+        batch = self._in_hand
+        return len(batch.messages) + len(batch.unreadable) if batch is not None else 0
+
+    def once(self, now: datetime) -> datetime | None:
+        """Poll once and store what came; return when to ask again.
+
+        Raises:
+            ConfigError, TransportError: it cannot go on until a person has changed something.
+            StoreError: the batch could not be stored; the next call tries that again.
+        """
+        if self._in_hand is None:
+            if self._not_before is not None and now < self._not_before:
+                return self._not_before
+            batch = self._ask()
+            if batch is None:
+                return self._not_before
+            self._in_hand = batch
+        more = self._in_hand.more
+        self._keep(self._in_hand)
+        self._in_hand = None
+        now = self._clock.now()
+        return now if more else now + self._every
+
+    def _ask(self) -> Batch | None:
+        """Poll; None where that failed and is to be tried again later."""
+        try:
+            if not self._started:
+                self._transport.start()
+                self._started = True
+                _log.info("%s is ready", self._channel)
+            batch = self._transport.poll(self._store.cursor(self._channel))
+        except TransportError as problem:
+            if problem.final:
+                raise
+            self._failed(problem)
+            return None
+        except (ConfigError, StoreError):
+            raise
+        except Exception as problem:
+            # A transport that breaks its word must not end the program or go silent.
+            _log.debug("the poll raised", exc_info=True)
+            self._failed(TransportError(f"the transport raised {origin(problem)}"))
+            return None
+        if self._failures:
+            _log.info("%s answers again, after %s", self._channel, count(self._failures, "failed poll"))
+        self._failures = 0
+        self._not_before = self.trouble = None
+        return batch
+
+    def _failed(self, problem: TransportError) -> None:
+        self._failures += 1
+        self.trouble = problem
+        wait = backoff(self._failures, self._random, at_least=problem.retry_after)
+        self._not_before = self._clock.now() + wait
+        _log.warning(
+            "%s cannot be polled (%s in a row): %s; next try in %s",
+            self._channel,
+            self._failures,
+            problem,
+            seconds(wait),
+        )
+
+    def _keep(self, batch: Batch) -> None:
+        now = self._clock.now()
+        if not batch.messages and not batch.unreadable and not batch.receipts:
+            # Nothing came; the store still learns of the good poll and of the cursor.
+            self._store.accept(self._channel, (), cursor=batch.cursor, now=now)
+            return
+        try:
+            accepted = self._store.accept(
+                self._channel, batch.messages, cursor=batch.cursor, now=now, unreadable=batch.unreadable
+            )
+        except StoreError:
+            raise
+        except Exception as problem:
+            _log.error("a batch of %s could not be stored whole: %s", self._channel, origin(problem))
+            accepted = self._keep_one_by_one(batch, now)
+        # From here on the texts are safe; if the receipts fail, the texts are not to be stored again.
+        self._in_hand = replace(batch, messages=(), unreadable=())
+        if accepted.new or accepted.duplicates:
+            seen = f", {accepted.duplicates} known already" if accepted.duplicates else ""
+            _log.info("polled %s: %s new%s", self._channel, accepted.new, seen)
+        for unreadable in batch.unreadable:
+            _log.warning(
+                "%s: an answer could not be read and was set aside: %s", self._channel, unreadable.reason
+            )
+        if accepted.new:
+            self._on_stored()
+        self.heard += len(batch.messages) + len(batch.unreadable)
+        if batch.receipts:
+            self._store.receipts(batch.receipts, now)
+
+    def _keep_one_by_one(self, batch: Batch, now: datetime) -> Accepted:
+        """Store each message on its own, so that one that no store can take does not hold up the rest."""
+        new = duplicates = 0
+        for message in batch.messages:
+            try:
+                accepted = self._store.accept(self._channel, (message,), cursor=None, now=now)
+            except StoreError:
+                raise
+            except Exception as problem:
+                raw = ascii(message.raw or message.text)
+                aside = Unreadable(raw, f"the store cannot take it: {origin(problem)}", now)
+                accepted = self._store.accept(self._channel, (), cursor=None, now=now, unreadable=(aside,))
+                _log.error("a text from %s was set aside: %s", mask(message.sender), origin(problem))
+            new += accepted.new
+            duplicates += accepted.duplicates
+        self._store.accept(self._channel, (), cursor=batch.cursor, now=now, unreadable=batch.unreadable)
+        return Accepted(new, duplicates)

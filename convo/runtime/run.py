@@ -1,0 +1,226 @@
+"""The day's work: every loop in a thread of its own, woken when there is something to do, until stopped.
+
+Nothing ends quietly: a loop that cannot go on stops the whole run, and ``error`` says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+
+from convo.clock import Clock
+from convo.engine.opening import ChannelFlows
+from convo.errors import ConvoError
+from convo.runtime.deliver import Deliverer
+from convo.runtime.log import count, origin
+from convo.runtime.process import Processor
+from convo.runtime.receive import Receiver
+from convo.runtime.worker import Halt, Loop, Worker
+from convo.store.base import Store
+from convo.transports.base import Transport
+
+GRACE = timedelta(seconds=1.2)
+"""How long a stop waits for the steps in hand; a poll or a send may hang much longer than that."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One number that we serve. ``every`` is how long to rest between polls that brought nothing."""
+
+    name: str
+    transport: Transport
+    every: timedelta = timedelta(seconds=1)
+
+
+class Runtime:
+    """The loops of one store and its channels. ``patience`` is how long a failing store is borne."""
+
+    def __init__(
+        self,
+        store: Store,
+        flows: Mapping[str, ChannelFlows],
+        channels: Sequence[Channel],
+        clock: Clock,
+        *,
+        random: Random | None = None,
+        patience: timedelta = timedelta(minutes=10),
+    ) -> None:
+        self._store = store
+        self._channels = tuple(channels)
+        self._clock = clock
+        self._random = random or Random()  # noqa: S311 - jitter, no secret
+        self._rested = threading.Condition()
+        self.halt = Halt()
+        self._receivers = [
+            Receiver(
+                store,
+                each.transport,
+                each.name,
+                clock,
+                every=each.every,
+                random=self._random,
+                on_stored=self._wake_processor,
+            )
+            for each in self._channels
+        ]
+        self._processor = Processor(store, flows, on_committed=self._wake_deliverers)
+        self._deliverers = [
+            Deliverer(store, each.transport, each.name, clock, random=self._random) for each in self._channels
+        ]
+
+        def worker(name: str, loop: Loop) -> Worker:
+            return Worker(name, loop, clock, self.halt, self._random, patience, self._tell_rest)
+
+        self._receiving = [
+            worker(f"receive {channel.name}", loop)
+            for channel, loop in zip(self._channels, self._receivers, strict=True)
+        ]
+        self._processing = worker("process", self._processor)
+        self._delivering = [
+            worker(f"deliver {channel.name}", loop)
+            for channel, loop in zip(self._channels, self._deliverers, strict=True)
+        ]
+        self._once = threading.Thread(target=self._drain, name="convo once", daemon=True)
+        self._threads: list[threading.Thread] = []
+
+    # -- running --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Recover what a dead run left behind, and set the loops going."""
+        self._recover()
+        workers = [*self._receiving, self._processing, *self._delivering]
+        self._threads = [worker.thread for worker in workers]
+        for thread in self._threads:
+            thread.start()
+
+    def start_once(self) -> None:
+        """Poll until nothing more comes, step and deliver what is due; then the halt comes by itself."""
+        self._recover()
+        self._threads = [self._once]
+        self._once.start()
+
+    def wait(self) -> None:
+        """Wait for the halt."""
+        # In short waits, so that a signal is noticed on every system.
+        while not self.halt.wait(1.0):
+            pass
+
+    def stop(self, grace: timedelta = GRACE) -> None:
+        """Let every loop finish the step in hand, at most ``grace`` in all, and close the transports."""
+        self.halt.stop()
+        for worker in [*self._receiving, self._processing, *self._delivering]:
+            worker.wake()
+        # What hangs is most likely a poll; the steps come first, so that it cannot use up their time.
+        for thread in reversed(self._threads):
+            thread.join(grace.total_seconds() / len(self._threads))
+        for channel in self._channels:
+            channel.transport.close()
+        lost = sum(receiver.in_hand for receiver in self._receivers)
+        if lost:
+            _log.error("%s had been read and could not be stored", count(lost, "message"))
+        _log.info("stopped")
+
+    # -- a phone beside it ----------------------------------------------------------------------
+
+    def poll_now(self) -> None:
+        """Poll every channel at once: somebody beside us knows that a text waits there."""
+        for worker in self._receiving:
+            worker.wake()
+
+    @property
+    def heard(self) -> int:
+        """How many texts have come in and been stored since the start, known or new."""
+        return sum(receiver.heard for receiver in self._receivers)
+
+    def quiet(self, heard: int = 0, *, empty: bool = False) -> bool:
+        """Whether ``heard`` texts have come in and all that could be done about them has been done.
+
+        With ``empty``, nothing waits in the outbox for another try either.
+        """
+        # In the order a text passes: each loop wakes the next one before it rests itself.
+        if self.heard < heard or not self._processing.resting:
+            return False
+        if not all(worker.resting for worker in self._delivering):
+            return False
+        return not empty or all(self._store.next_outbound(each.name) is None for each in self._channels)
+
+    def wait_until_quiet(
+        self,
+        heard: int = 0,
+        *,
+        empty: bool = False,
+        timeout: float | None = None,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Wait until ``quiet``; False where the halt, ``given_up`` or ``timeout`` (seconds) came first."""
+        deadline = None if timeout is None else self._clock.now() + timedelta(seconds=timeout)
+        with self._rested:
+            while not self.halt.asked() and not given_up():
+                if self.quiet(heard, empty=empty):
+                    return True
+                left = 0.5 if deadline is None else min(0.5, (deadline - self._clock.now()).total_seconds())
+                if left <= 0:
+                    return False
+                self._rested.wait(left)
+        return False
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        unknown = self._store.recover(self._clock.now())
+        if unknown:
+            _log.warning(
+                "%s may have left before the last run ended; held as unknown", count(unknown, "outbound")
+            )
+
+    def _wake_processor(self) -> None:
+        self._processing.wake()
+
+    def _wake_deliverers(self) -> None:
+        for worker in self._delivering:
+            worker.wake()
+
+    def _tell_rest(self) -> None:
+        with self._rested:
+            self._rested.notify_all()
+
+    def _drain(self) -> None:
+        try:
+            drain(self._receivers, self._processor, self._deliverers, self._clock, self.halt.asked)
+        except ConvoError as problem:
+            self.halt.stop(problem)
+        except Exception as problem:
+            _log.error("broke down: %s", origin(problem))
+            _log.debug("broke down", exc_info=True)
+            self.halt.stop(problem)
+        self.halt.stop()
+
+
+def drain(
+    receivers: Sequence[Receiver],
+    processor: Processor,
+    deliverers: Sequence[Deliverer],
+    clock: Clock,
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Call the loops one after another until nothing is due any more; nothing waits for a retry.
+
+    Raises:
+        TransportError: a channel could not be polled; what was there has been answered all the same.
+        ConvoError: as the loops raise.
+    """
+    loops: list[Loop] = [*receivers, processor, *deliverers]
+    for loop in loops:
+        while not stopped():
+            next_at = loop.once(clock.now())
+            if next_at is None or next_at > clock.now() or (isinstance(loop, Receiver) and loop.trouble):
+                break
+    for receiver in receivers:
+        if receiver.trouble is not None:
+            raise receiver.trouble

@@ -1,0 +1,262 @@
+"""What every store promises. One contract suite (tests/contract/store.py) holds all of them to it.
+
+Each method that writes is one transaction: after it returns the change survives a crash, and if it
+raises nothing of it happened. All times are aware UTC datetimes. Failures raise ``StoreError``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from convo.engine.conversation import Conversation, Event, Step, TimerFired
+from convo.messages import Address, Inbound, Outbound, Receipt, Status
+from convo.transports.base import Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a batch: rows that are new, and messages that we had already."""
+
+    new: int
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A request to open ``flow`` with ``recipient``; stepped like a message, in the same order.
+
+    ``key`` makes the request unique, so that asking twice opens once. ``given`` is JSON text of the
+    data given, as ``convo.flow.values.encode`` writes it.
+    """
+
+    channel: str
+    recipient: Address = field(repr=False)
+    flow: str
+    key: str
+    given: str = field(default="{}", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An inbox row, or a due timer, that waits for its step, with what the store knows of its sender.
+
+    ``conversation`` is the sender's open conversation, else the one that ended last, else None.
+    ``attempts`` counts the earlier tries of this row that raised.
+    """
+
+    id: int
+    channel: str
+    sender: Address = field(repr=False)
+    event: Event
+    conversation: Conversation | None
+    opted_out: bool
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a ``Waiting``: its steps (none where it changed nothing), or that it is dead.
+
+    ``dead`` sets the row aside with its explanation; ``retry`` leaves it waiting with one more attempt.
+    """
+
+    waiting: Waiting
+    steps: tuple[Step, ...] = ()
+    dead: str | None = None
+    retry: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An outbound in the outbox."""
+
+    outbound: Outbound
+    status: Status
+    created_at: datetime
+    attempts: int = 0
+    next_at: datetime | None = None
+    provider_id: str = ""
+    reason: str = ""
+    segments: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """What the policies may know about an outbound at the moment before it is marked sending."""
+
+    row: OutboxRow
+    opted_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What to write about an outbound after the provider has been asked.
+
+    ``retry_at`` goes with the status QUEUED: not before then.
+    """
+
+    id: int
+    status: Status
+    provider_id: str = ""
+    reason: str = ""
+    segments: int | None = None
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One step as the journal keeps it, append-only. ``record`` is the step as JSON text."""
+
+    channel: str
+    sender: Address = field(repr=False)
+    number: int
+    step: int
+    flow: str
+    at: datetime
+    record: str = field(repr=False)
+
+
+class InboxStatus(StrEnum):
+    """Where an inbox row stands."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """A row of the inbox as it is shown to an operator."""
+
+    id: int
+    channel: str
+    sender: Address = field(repr=False)
+    text: str = field(repr=False)
+    raw: str = field(repr=False)
+    status: InboxStatus
+    reason: str
+    received_at: datetime
+
+
+class Store(Protocol):
+    """The memory. Safe to use from several threads of one process."""
+
+    # -- receive --------------------------------------------------------------------------------
+
+    def accept(
+        self,
+        channel: str,
+        messages: Sequence[Inbound],
+        *,
+        cursor: str | None,
+        now: datetime,
+        unreadable: Sequence[Unreadable] = (),
+    ) -> Accepted:
+        """Put a batch into the inbox and remember the channel's cursor and its good poll at ``now``.
+
+        Messages are kept in order of their sent time (``received_at`` where that is missing), ties as
+        given. A message whose ``key`` is in the inbox of that channel already is counted and dropped;
+        one without a key is always new. Unreadable answers become dead rows with their raw text.
+        """
+        ...
+
+    def request(self, openings: Sequence[Opening], now: datetime) -> int:
+        """Put openings into the inbox; return how many are new."""
+        ...
+
+    def cursor(self, channel: str) -> str | None:
+        """Return where the channel's last stored batch left off."""
+        ...
+
+    # -- process --------------------------------------------------------------------------------
+
+    def claim(self, limit: int) -> list[Waiting]:
+        """Return up to ``limit`` waiting inbox rows, oldest first. Changes nothing."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[Waiting]:
+        """Return up to ``limit`` timers due at ``now`` whose conversation is open and still in that entry."""
+        ...
+
+    def next_timer(self) -> datetime | None:
+        """Return when the next timer comes due, or None."""
+        ...
+
+    def commit(self, results: Sequence[Result], now: datetime) -> None:
+        """Write what steps did: conversations, journal, outbox, timers, consent, and the rows done.
+
+        Several steps of one conversation may come in one call, in order; the last one stands. Timers
+        of a conversation whose ``entry`` has gone on, or that has ended, are dropped. A ``Waiting``
+        that came from ``due`` has its timer removed.
+        """
+        ...
+
+    # -- deliver --------------------------------------------------------------------------------
+
+    def mark_sending(
+        self, channel: str, now: datetime, limit: int, allows: Callable[[LastLook], str | None]
+    ) -> list[OutboxRow]:
+        """Choose what may leave now and mark it ``sending``; return those rows, oldest first.
+
+        A queued row is chosen when its time has come and no earlier row to the same recipient on the
+        channel is queued or sending. ``allows`` takes the last look inside the transaction: a sentence
+        blocks the row with that reason, None lets it go. ``attempts`` counts this one too.
+        """
+        ...
+
+    def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
+        """Write what the provider said about rows that were marked sending."""
+        ...
+
+    def next_outbound(self, channel: str) -> datetime | None:
+        """Return when the next queued row of the channel may leave (its ``next_at``), or None."""
+        ...
+
+    def receipts(self, receipts: Sequence[Receipt], now: datetime) -> int:
+        """Apply delivery receipts; a status never moves backwards. Return how many were applied."""
+        ...
+
+    def recover(self, now: datetime) -> int:
+        """Turn rows that a dead process left ``sending`` into ``unknown``; return how many."""
+        ...
+
+    # -- consent --------------------------------------------------------------------------------
+
+    def opted_out(self, channel: str, number: Address) -> bool:
+        """Return whether the last entry of the ledger for that number is an opt-out."""
+        ...
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def conversation(self, channel: str, sender: Address) -> Conversation | None:
+        """Return the sender's open conversation, else the one that ended last, else None."""
+        ...
+
+    def open_states(self) -> Mapping[tuple[str, str], int]:
+        """Return how many open conversations wait in each (flow, state)."""
+        ...
+
+    def journal(self, channel: str, sender: Address) -> list[JournalEntry]:
+        """Return every step of that sender on that channel, oldest first."""
+        ...
+
+    def outbox(self, channel: str | None = None) -> list[OutboxRow]:
+        """Return the outbox, oldest first."""
+        ...
+
+    def inbox(self, status: InboxStatus | None = None) -> list[InboxRow]:
+        """Return the inbox, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file; safe to call twice."""
+        ...
+
+
+def event_kind(event: Event) -> str:
+    """Return the word under which an event is stored."""
+    return "timer" if isinstance(event, TimerFired) else type(event).__name__.lower()

@@ -1,0 +1,131 @@
+"""How steps and conversations look as rows; shared by the stores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from convo.engine.conversation import Conversation, Event, Received, Started, Step, TimerFired
+from convo.flow.values import decode, encode
+from convo.messages import Address
+
+
+def stamp(moment: datetime) -> str:
+    """Return a moment as text of fixed width, so that texts sort as moments do."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment(text: str) -> datetime:
+    """Return the moment that ``stamp`` wrote."""
+    return datetime.fromisoformat(text)
+
+
+def storable(text: str) -> str | bytes:
+    """Return a text as SQLite can hold it: half a surrogate pair is not UTF-8, so its bytes are kept."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+    return text
+
+
+def stored(value: str | bytes) -> str:
+    """Return the text that ``storable`` wrote."""
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+
+
+def conversation_row(conversation: Conversation) -> tuple[Any, ...]:
+    """Return the columns of a conversation, in the order of ``write_conversation``."""
+    ended_at = conversation.ended_at
+    return (
+        conversation.channel,
+        conversation.sender,
+        conversation.number,
+        conversation.flow,
+        conversation.version,
+        conversation.state,
+        conversation.entry,
+        conversation.tries,
+        conversation.steps,
+        conversation.language,
+        encode(conversation.data),
+        stamp(conversation.opened_at),
+        stamp(conversation.now_at),
+        conversation.ended,
+        stamp(ended_at) if ended_at else None,
+        int(conversation.closed_told),
+    )
+
+
+def conversation_of(row: Mapping[str, Any]) -> Conversation:
+    """Return the conversation in a row that has its columns."""
+    return Conversation(
+        channel=row["channel"],
+        sender=Address(row["sender"]),
+        number=row["number"],
+        flow=row["flow"],
+        version=row["version"],
+        state=row["state"],
+        entry=row["entry"],
+        tries=row["tries"],
+        steps=row["steps"],
+        language=row["language"],
+        data=decode(row["data"]),
+        opened_at=moment(row["opened_at"]),
+        now_at=moment(row["now_at"]),
+        ended=row["ended"],
+        ended_at=moment(row["ended_at"]) if row["ended_at"] else None,
+        closed_told=bool(row["closed_told"]),
+    )
+
+
+def event_as_data(event: Event) -> dict[str, Any]:
+    """Return an event as plain data."""
+    match event:
+        case Received():
+            sent = stamp(event.sent_at) if event.sent_at else None
+            return {
+                "event": "received",
+                "text": event.text,
+                "sent_at": sent,
+                "received_at": stamp(event.received_at),
+            }
+        case TimerFired():
+            return {"event": "timer", "name": event.name, "entry": event.entry, "due_at": stamp(event.due_at)}
+        case Started():
+            return {"event": "started", "flow": event.flow, "given": json.loads(encode(event.given))}
+
+
+def event_of(data: Mapping[str, Any]) -> Event:
+    """Return the event that ``event_as_data`` wrote."""
+    match data["event"]:
+        case "received":
+            sent = moment(data["sent_at"]) if data["sent_at"] else None
+            return Received(data["text"], moment(data["received_at"]), sent)
+        case "timer":
+            return TimerFired(data["name"], data["entry"], moment(data["due_at"]))
+        case _:
+            return Started(data["flow"], decode(json.dumps(data["given"])))
+
+
+def record(step: Step) -> str:
+    """Return a step as the journal keeps it: enough to make it again, and to tell it in words."""
+    return json.dumps(
+        {
+            **event_as_data(step.event),
+            "now": stamp(step.now),
+            "version": step.conversation.version,
+            "before": step.state_before,
+            "after": step.conversation.state,
+            "entry": step.conversation.entry,
+            "ended": step.conversation.ended,
+            "data": json.loads(encode(step.conversation.data)),
+            "said": [[outbound.recipient, outbound.kind, outbound.text] for outbound in step.outbound],
+            "timers": [[timer.name, stamp(timer.due_at)] for timer in step.timers],
+            "took": list(step.took),
+            "notes": list(step.notes),
+            "fault": step.fault,
+        }
+    )

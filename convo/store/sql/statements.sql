@@ -1,0 +1,134 @@
+-- name: accept
+INSERT INTO inbox (channel, kind, dedup_key, provider_id, sender, recipient, text, sent_at, received_at, raw)
+VALUES (?, 'text', ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (channel, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING
+
+-- name: accept_unreadable
+INSERT INTO inbox (channel, kind, sender, text, received_at, raw, status, reason)
+VALUES (?, 'unreadable', '', '', ?, ?, 'dead', ?)
+
+-- name: remember_poll
+INSERT INTO channels (channel, cursor, last_good_poll_at) VALUES (?, ?, ?)
+ON CONFLICT (channel) DO UPDATE
+SET cursor = coalesce(excluded.cursor, cursor), last_good_poll_at = excluded.last_good_poll_at
+
+-- name: request
+INSERT INTO inbox (channel, kind, dedup_key, sender, text, received_at, raw)
+VALUES (?, 'opening', ?, ?, ?, ?, ?)
+ON CONFLICT (channel, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING
+
+-- name: cursor
+SELECT cursor FROM channels WHERE channel = ?
+
+-- name: claim
+SELECT i.id, i.channel, i.sender, i.kind, i.text, i.sent_at, i.received_at, i.raw, i.attempts,
+    coalesce((SELECT c.kind = 'opt-out' FROM consent c
+        WHERE c.channel = i.channel AND c.number = i.sender ORDER BY c.id DESC LIMIT 1), 0) AS opted_out,
+    v.number, v.flow, v.version, v.state, v.entry, v.tries, v.steps, v.language, v.data,
+    v.opened_at, v.now_at, v.ended, v.ended_at, v.closed_told
+FROM inbox i
+LEFT JOIN conversations v ON v.channel = i.channel AND v.sender = i.sender
+    AND v.number = (SELECT max(n.number) FROM conversations n WHERE n.channel = i.channel AND n.sender = i.sender)
+WHERE i.status = 'waiting'
+ORDER BY i.id
+LIMIT ?
+
+-- name: due
+SELECT t.id, t.channel, t.sender, t.name, t.entry AS timer_entry, t.due_at,
+    coalesce((SELECT c.kind = 'opt-out' FROM consent c
+        WHERE c.channel = t.channel AND c.number = t.sender ORDER BY c.id DESC LIMIT 1), 0) AS opted_out,
+    v.number, v.flow, v.version, v.state, v.entry, v.tries, v.steps, v.language, v.data,
+    v.opened_at, v.now_at, v.ended, v.ended_at, v.closed_told
+FROM timers t
+JOIN conversations v ON v.channel = t.channel AND v.sender = t.sender AND v.number = t.number
+WHERE t.due_at <= ? AND v.ended IS NULL AND v.entry = t.entry
+ORDER BY t.due_at, t.id
+LIMIT ?
+
+-- name: next_timer
+SELECT min(due_at) FROM timers
+
+-- name: write_conversation
+INSERT INTO conversations (channel, sender, number, flow, version, state, entry, tries, steps, language, data,
+    opened_at, now_at, ended, ended_at, closed_told)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (channel, sender, number) DO UPDATE
+SET flow = excluded.flow, version = excluded.version, state = excluded.state, entry = excluded.entry,
+    tries = excluded.tries, steps = excluded.steps, language = excluded.language, data = excluded.data,
+    now_at = excluded.now_at, ended = excluded.ended, ended_at = excluded.ended_at,
+    closed_told = excluded.closed_told
+
+-- name: write_journal
+INSERT INTO journal (channel, sender, number, step, flow, at, record) VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: write_outbound
+INSERT INTO outbox (channel, recipient, text, kind, created_at, changed_at, next_at)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: write_timer
+INSERT INTO timers (channel, sender, number, entry, name, due_at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (channel, sender, number, entry, name) DO UPDATE SET due_at = excluded.due_at
+
+-- name: void_timers
+DELETE FROM timers WHERE channel = ? AND sender = ? AND number = ? AND (entry != ? OR ?)
+
+-- name: drop_timer
+DELETE FROM timers WHERE id = ?
+
+-- name: write_consent
+INSERT INTO consent (channel, number, kind, at, wording, source) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: finish
+UPDATE inbox SET status = ?, attempts = attempts + ?, reason = ? WHERE id = ?
+
+-- name: sendable
+SELECT o.id, o.channel, o.recipient, o.text, o.kind, o.status, o.created_at, o.attempts, o.next_at,
+    o.provider_id, o.reason, o.segments,
+    coalesce((SELECT c.kind = 'opt-out' FROM consent c
+        WHERE c.channel = o.channel AND c.number = o.recipient ORDER BY c.id DESC LIMIT 1), 0) AS opted_out
+FROM outbox o
+WHERE o.channel = ? AND o.status = 'queued' AND o.next_at <= ?
+    AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.channel = o.channel AND e.recipient = o.recipient
+        AND e.id < o.id AND e.status IN ('queued', 'sending'))
+ORDER BY o.id
+LIMIT ?
+
+-- name: mark
+UPDATE outbox SET status = ?, attempts = attempts + ?, reason = ?, changed_at = ?
+WHERE id = ? AND status = 'queued'
+
+-- name: settle
+UPDATE outbox SET status = ?, provider_id = CASE ? WHEN '' THEN provider_id ELSE ? END, reason = ?,
+    segments = coalesce(?, segments), next_at = coalesce(?, next_at), changed_at = ?
+WHERE id = ? AND status IN ('sending', 'unknown')
+
+-- name: next_outbound
+SELECT min(next_at) FROM outbox WHERE channel = ? AND status = 'queued'
+
+-- name: receipt
+UPDATE outbox SET status = ?, changed_at = ?
+WHERE channel = ? AND provider_id = ? AND provider_id != ''
+    AND (status IN ('sending', 'unknown') OR (status = 'sent' AND ? != 'sent'))
+
+-- name: recover
+UPDATE outbox SET status = 'unknown', reason = 'convo stopped between asking the provider and hearing its answer',
+    changed_at = ?
+WHERE status = 'sending'
+
+-- name: opted_out
+SELECT kind = 'opt-out' FROM consent WHERE channel = ? AND number = ? ORDER BY id DESC LIMIT 1
+
+-- name: conversation
+SELECT * FROM conversations WHERE channel = ? AND sender = ? ORDER BY number DESC LIMIT 1
+
+-- name: open_states
+SELECT flow, state, count(*) FROM conversations WHERE ended IS NULL GROUP BY flow, state
+
+-- name: journal
+SELECT * FROM journal WHERE channel = ? AND sender = ? ORDER BY number, step
+
+-- name: outbox
+SELECT * FROM outbox WHERE ? IS NULL OR channel = ? ORDER BY id
+
+-- name: inbox
+SELECT * FROM inbox WHERE ? IS NULL OR status = ? ORDER BY id

@@ -1,0 +1,459 @@
+"""The memory in one SQLite file (WAL, synchronous=FULL), or in this process alone.
+
+Each method is one transaction on one connection behind a lock. The statements stand, named, in
+``sql/statements.sql``, the schema in numbered files beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from convo.engine.conversation import Conversation, Event, Received, Started, TimerFired
+from convo.errors import StoreError
+from convo.flow.values import decode
+from convo.messages import Address, Inbound, Outbound, OutboundKind, Receipt, Status
+from convo.store.base import (
+    Accepted,
+    InboxRow,
+    InboxStatus,
+    JournalEntry,
+    LastLook,
+    Opening,
+    OutboxRow,
+    Result,
+    Settlement,
+    Waiting,
+)
+from convo.store.rows import conversation_of, conversation_row, moment, record, stamp, storable, stored
+from convo.transports.base import Unreadable
+
+APPLICATION_ID = 0x434F4E56
+"""Marks the file as convo's: the letters CONV in SQLite's header."""
+
+BUSY_SECONDS = 10.0
+"""How long a statement waits for another process before it gives up."""
+
+
+class SqliteStore:
+    """A store in one file; ``":memory:"`` keeps it in this process."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open or make the store, bringing an older schema up to date.
+
+        Raises:
+            StoreError: it cannot be opened, is no store of convo's, or is newer than this convo.
+        """
+        self.path = str(path)
+        self._lock = threading.RLock()
+        self._run_lock: int | None = None
+        self._closed = False
+        with self._telling():
+            if self.path != ":memory:":
+                _make_private(Path(self.path))
+            self._db = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._db.row_factory = sqlite3.Row
+                self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
+
+    # -- opening ------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        (owner,) = self._db.execute("PRAGMA application_id").fetchone()
+        (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and owner != APPLICATION_ID:
+            raise StoreError(
+                f"{self.path} is the database of another program; name another file with --store"
+            )
+        migrations = _migrations()
+        if version > len(migrations):
+            raise StoreError(
+                f"{self.path} was written by a newer convo (schema {version}; this one knows"
+                f" {len(migrations)}); install that version, or name another file with --store"
+            )
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA foreign_keys = ON")
+        for number, script in enumerate(migrations[version:], version + 1):
+            settings = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number};"
+            self._db.executescript(f"BEGIN IMMEDIATE;\n{script}\n{settings}\nCOMMIT;")
+
+    def lock_for_run(self) -> None:
+        """Make this process the one that runs on the file.
+
+        Raises:
+            StoreError: another process runs on it.
+        """
+        if self.path == ":memory:" or self._run_lock is not None:
+            return
+        try:
+            import fcntl
+        except ImportError:  # no such lock on this platform: SQLite's own locks remain
+            return
+        handle = os.open(self.path + ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as taken:
+            os.close(handle)
+            raise StoreError(
+                f"another convo runs on {self.path}; stop it first, or name another file with --store"
+            ) from taken
+        self._run_lock = handle
+
+    def close(self) -> None:
+        """Let go of the file; safe to call twice."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.close()
+                if self._run_lock is not None:
+                    os.close(self._run_lock)
+
+    # -- receive ------------------------------------------------------------------------------------
+
+    def accept(
+        self,
+        channel: str,
+        messages: Sequence[Inbound],
+        *,
+        cursor: str | None,
+        now: datetime,
+        unreadable: Sequence[Unreadable] = (),
+    ) -> Accepted:
+        """Put a batch into the inbox and remember the channel's cursor and its good poll."""
+        ordered = sorted(messages, key=lambda each: each.sent_at or each.received_at)
+        rows = [
+            (
+                channel,
+                each.key,
+                each.provider_id,
+                each.sender,
+                each.recipient,
+                storable(each.text),
+                stamp(each.sent_at) if each.sent_at else None,
+                stamp(each.received_at),
+                storable(each.raw),
+            )
+            for each in ordered
+        ]
+        with self._write() as db:
+            new = db.executemany(_sql("accept"), rows).rowcount if rows else 0
+            odd = [(channel, stamp(each.received_at), storable(each.raw), each.reason) for each in unreadable]
+            db.executemany(_sql("accept_unreadable"), odd)
+            db.execute(_sql("remember_poll"), (channel, cursor, stamp(now)))
+        return Accepted(new, len(rows) - new)
+
+    def request(self, openings: Sequence[Opening], now: datetime) -> int:
+        """Put openings into the inbox; return how many are new."""
+        rows = [
+            (each.channel, f"opening:{each.key}", each.recipient, each.flow, stamp(now), each.given)
+            for each in openings
+        ]
+        with self._write() as db:
+            return db.executemany(_sql("request"), rows).rowcount if rows else 0
+
+    def cursor(self, channel: str) -> str | None:
+        """Return where the channel's last stored batch left off."""
+        found = self._rows("cursor", channel)
+        return found[0]["cursor"] if found else None
+
+    # -- process ------------------------------------------------------------------------------------
+
+    def claim(self, limit: int) -> list[Waiting]:
+        """Return up to ``limit`` waiting inbox rows, oldest first."""
+        return [
+            Waiting(
+                id=row["id"],
+                channel=row["channel"],
+                sender=Address(row["sender"]),
+                event=_event(row),
+                conversation=conversation_of(dict(row)) if row["number"] is not None else None,
+                opted_out=bool(row["opted_out"]),
+                attempts=row["attempts"],
+            )
+            for row in self._rows("claim", limit)
+        ]
+
+    def due(self, now: datetime, limit: int) -> list[Waiting]:
+        """Return up to ``limit`` timers due whose conversation is open and still in that entry."""
+        return [
+            Waiting(
+                id=row["id"],
+                channel=row["channel"],
+                sender=Address(row["sender"]),
+                event=TimerFired(row["name"], row["timer_entry"], moment(row["due_at"])),
+                conversation=conversation_of(dict(row)),
+                opted_out=bool(row["opted_out"]),
+            )
+            for row in self._rows("due", stamp(now), limit)
+        ]
+
+    def next_timer(self) -> datetime | None:
+        """Return when the next timer comes due, or None."""
+        return _optional(self._rows("next_timer")[0][0])
+
+    def commit(self, results: Sequence[Result], now: datetime) -> None:
+        """Write what steps did, in one transaction."""
+        last: dict[tuple[str, str, int], Conversation] = {}
+        journal, outbound, timers, consent, finished, fired = [], [], [], [], [], []
+        at = stamp(now)
+        for result in results:
+            for step in result.steps:
+                after = step.conversation
+                name = (after.channel, after.sender, after.number)
+                last[name] = after
+                journal.append((*name, after.steps, after.flow, stamp(step.now), record(step)))
+                outbound += [
+                    (o.channel, o.recipient, storable(o.text), o.kind, at, at, at) for o in step.outbound
+                ]
+                timers += [(*name, after.entry, t.name, stamp(t.due_at)) for t in step.timers]
+                consent += [
+                    (c.channel, c.number, c.kind, stamp(c.at), storable(c.wording), c.source)
+                    for c in step.consent
+                ]
+            if isinstance(result.waiting.event, TimerFired):
+                fired.append((result.waiting.id,))
+            else:
+                status = "dead" if result.dead else "waiting" if result.retry else "done"
+                tried = int(bool(result.dead or result.retry))
+                finished.append((status, tried, result.dead or result.retry or "", result.waiting.id))
+        # An ended conversation is written before the one that was opened after it: one open at a time.
+        written = sorted(last.values(), key=lambda each: each.number)
+        with self._write() as db:
+            db.executemany(_sql("drop_timer"), fired)
+            db.executemany(_sql("write_conversation"), [conversation_row(each) for each in written])
+            db.executemany(_sql("write_journal"), journal)
+            db.executemany(_sql("write_outbound"), outbound)
+            db.executemany(_sql("write_timer"), timers)
+            db.executemany(
+                _sql("void_timers"),
+                [(e.channel, e.sender, e.number, e.entry, int(not e.is_open)) for e in written],
+            )
+            db.executemany(_sql("write_consent"), consent)
+            db.executemany(_sql("finish"), finished)
+
+    # -- deliver ------------------------------------------------------------------------------------
+
+    def mark_sending(
+        self, channel: str, now: datetime, limit: int, allows: Callable[[LastLook], str | None]
+    ) -> list[OutboxRow]:
+        """Choose what may leave now and mark it ``sending``; return those rows, oldest first."""
+        at = stamp(now)
+        if not self._rows("sendable", channel, at, 1):
+            return []
+        going: list[OutboxRow] = []
+        marks = []
+        with self._write() as db:
+            for found in db.execute(_sql("sendable"), (channel, at, limit)).fetchall():
+                row = _outbox_row(found)
+                reason = allows(LastLook(row, bool(found["opted_out"])))
+                if reason is None:
+                    going.append(_outbox_row(found, Status.SENDING, 1))
+                    marks.append((Status.SENDING, 1, "", at, row.outbound.id))
+                else:
+                    marks.append((Status.BLOCKED, 0, reason, at, row.outbound.id))
+            db.executemany(_sql("mark"), marks)
+        return going
+
+    def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
+        """Write what the provider said about rows that were marked sending."""
+        rows = [
+            (
+                each.status,
+                each.provider_id,
+                each.provider_id,
+                each.reason,
+                each.segments,
+                stamp(each.retry_at) if each.retry_at else None,
+                stamp(now),
+                each.id,
+            )
+            for each in settlements
+        ]
+        with self._write() as db:
+            db.executemany(_sql("settle"), rows)
+
+    def next_outbound(self, channel: str) -> datetime | None:
+        """Return when the next queued row of the channel may leave, or None."""
+        return _optional(self._rows("next_outbound", channel)[0][0])
+
+    def receipts(self, receipts: Sequence[Receipt], now: datetime) -> int:
+        """Apply delivery receipts; a status never moves backwards."""
+        rows = [(each.status, stamp(now), each.channel, each.provider_id, each.status) for each in receipts]
+        with self._write() as db:
+            return db.executemany(_sql("receipt"), rows).rowcount if rows else 0
+
+    def recover(self, now: datetime) -> int:
+        """Turn rows that a dead process left ``sending`` into ``unknown``; return how many."""
+        with self._write() as db:
+            return db.execute(_sql("recover"), (stamp(now),)).rowcount
+
+    # -- looking ------------------------------------------------------------------------------------
+
+    def opted_out(self, channel: str, number: Address) -> bool:
+        """Return whether the last entry of the ledger for that number is an opt-out."""
+        found = self._rows("opted_out", channel, number)
+        return bool(found and found[0][0])
+
+    def conversation(self, channel: str, sender: Address) -> Conversation | None:
+        """Return the sender's open conversation, else the one that ended last, else None."""
+        found = self._rows("conversation", channel, sender)
+        return conversation_of(dict(found[0])) if found else None
+
+    def open_states(self) -> Mapping[tuple[str, str], int]:
+        """Return how many open conversations wait in each (flow, state)."""
+        return {(flow, state): count for flow, state, count in self._rows("open_states")}
+
+    def journal(self, channel: str, sender: Address) -> list[JournalEntry]:
+        """Return every step of that sender on that channel, oldest first."""
+        return [
+            JournalEntry(
+                row["channel"],
+                Address(row["sender"]),
+                row["number"],
+                row["step"],
+                row["flow"],
+                moment(row["at"]),
+                row["record"],
+            )
+            for row in self._rows("journal", channel, sender)
+        ]
+
+    def outbox(self, channel: str | None = None) -> list[OutboxRow]:
+        """Return the outbox, oldest first."""
+        return [_outbox_row(row) for row in self._rows("outbox", channel, channel)]
+
+    def inbox(self, status: InboxStatus | None = None) -> list[InboxRow]:
+        """Return the inbox, oldest first."""
+        return [
+            InboxRow(
+                id=row["id"],
+                channel=row["channel"],
+                sender=Address(row["sender"]),
+                text=stored(row["text"]),
+                raw=stored(row["raw"]),
+                status=InboxStatus(row["status"]),
+                reason=row["reason"],
+                received_at=moment(row["received_at"]),
+            )
+            for row in self._rows("inbox", status, status)
+        ]
+
+    # -- transactions -------------------------------------------------------------------------------
+
+    def _rows(self, name: str, *values: Any) -> list[sqlite3.Row]:
+        with self._lock, self._telling():
+            return self._db.execute(_sql(name), values).fetchall()
+
+    @contextlib.contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._telling():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Turn what SQLite and the system say into what the operator can do."""
+        try:
+            yield
+        except sqlite3.Error as wrong:
+            raise StoreError(f"{self.path}: {_told(wrong)}") from wrong
+        except OSError as wrong:
+            raise StoreError(f"{self.path}: {(wrong.strerror or str(wrong)).lower()}") from wrong
+
+
+def _told(wrong: sqlite3.Error) -> str:
+    said = str(wrong)
+    told = {
+        "SQLITE_NOTADB": "this file is no database; name another file with --store",
+        "SQLITE_CORRUPT": "the database is damaged; restore a copy, or move the file away to begin anew",
+        "SQLITE_READONLY": "the file or its folder is read-only; convo must be able to write there",
+        "SQLITE_FULL": "the disk is full; make room and start again, nothing that was read is lost",
+        "SQLITE_BUSY": "another program holds the database; close it and start again",
+        "SQLITE_CANTOPEN": "the file cannot be opened; is its folder there, and may convo write to it?",
+        "SQLITE_IOERR": "the disk does not do what it should",
+    }
+    name = getattr(wrong, "sqlite_errorname", "") or ""
+    for code, text in told.items():
+        if name.startswith(code):
+            return text
+    return said
+
+
+def _make_private(path: Path) -> None:
+    """Make a new file readable by its owner alone; SQLite gives its -wal and -shm the same mode."""
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; name a file with --store")
+    if not path.exists():
+        if not path.parent.is_dir():
+            raise StoreError(f"{path}: there is no folder {path.parent}")
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+@cache
+def _statements() -> Mapping[str, str]:
+    text = resources.files("convo.store").joinpath("sql/statements.sql").read_text(encoding="utf-8")
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
+
+
+def _sql(name: str) -> str:
+    return _statements()[name]
+
+
+@cache
+def _migrations() -> tuple[str, ...]:
+    folder = resources.files("convo.store").joinpath("sql")
+    names = sorted(each.name for each in folder.iterdir() if re.match(r"\d{4}_", each.name))
+    return tuple(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
+
+
+def _optional(text: str | None) -> datetime | None:
+    return moment(text) if text else None
+
+
+def _event(row: sqlite3.Row) -> Event:
+    if row["kind"] == "opening":
+        return Started(stored(row["text"]), decode(stored(row["raw"])))
+    return Received(stored(row["text"]), moment(row["received_at"]), _optional(row["sent_at"]))
+
+
+def _outbox_row(row: sqlite3.Row, status: Status | None = None, more_attempts: int = 0) -> OutboxRow:
+    return OutboxRow(
+        outbound=Outbound(
+            row["channel"],
+            Address(row["recipient"]),
+            stored(row["text"]),
+            OutboundKind(row["kind"]),
+            row["id"],
+        ),
+        status=status or Status(row["status"]),
+        created_at=moment(row["created_at"]),
+        attempts=row["attempts"] + more_attempts,
+        next_at=_optional(row["next_at"]),
+        provider_id=row["provider_id"],
+        reason=row["reason"],
+        segments=row["segments"],
+    )

@@ -1,0 +1,35 @@
+"""Plays test files on the real runtime, each case both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from convo.analysis.transcripts import Case, Transcripts, play
+from convo.testing.phone import Phone
+
+ENDING = ".test.yaml"
+
+
+def play_case(case: Case, transcripts: Transcripts) -> None:
+    """Play a case with the conversation kept in memory, then saved and loaded between any two messages.
+
+    Raises:
+        TranscriptFailure: it did not go as written.
+        FlowError: the flow has problems.
+    """
+    for reload in (False, True):
+        phone = Phone(transcripts.flow, reload=reload)
+        try:
+            play(case, phone, transcripts)
+        finally:
+            phone.close()
+
+
+def files_of(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the test files that the paths name: files as they are, folders searched."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(path.rglob(f"*{ENDING}"))
+        else:
+            yield path

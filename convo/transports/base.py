@@ -1,0 +1,117 @@
+"""What every transport is: a way to poll inbound texts and to hand over outbound ones.
+
+A transport knows one provider's protocol and nothing of flows, stores or retries. What a failed
+send means for the future is *data* (one of the ``SendResult`` classes); the runtime acts on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from convo.messages import Inbound, Outbound, Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An answer that may have held a message, but could not be read; kept so that nothing is lost."""
+
+    raw: str = field(repr=False)
+    reason: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one poll brought: messages in the provider's order, and where to go on from.
+
+    ``more`` says that the provider may have more right now: ask again at once, but store this first.
+    """
+
+    messages: tuple[Inbound, ...] = ()
+    cursor: str | None = None
+    more: bool = False
+    unreadable: tuple[Unreadable, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The provider took it. ``segments`` is the provider's own count, None where it gives none."""
+
+    provider_id: str
+    segments: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """It certainly did not leave; try again, not before ``after`` where the provider named a time."""
+
+    reason: str
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """It did not leave and never will; ``reason`` is for the operator."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It may have left: the line broke between asking and hearing."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OptedOut:
+    """The carrier refuses because the recipient has opted out there."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadCredentials:
+    """It did not leave, and nothing will until the operator mends the named setting."""
+
+    reason: str
+
+
+SendResult = Sent | RetryLater | GiveUp | Unknown | OptedOut | BadCredentials
+
+
+class Transport(Protocol):
+    """One provider. Calls block, end by their timeout, and never raise but as documented here."""
+
+    name: str
+    reserved_words: frozenset[str]
+    """Words that the carrier takes as opt-out or help before we see them, in upper case."""
+
+    def start(self) -> None:
+        """Make ready before the first poll (fetch a token, create or extend a subscription).
+
+        Raises:
+            CredentialsError, ConfigError: it cannot work until the operator changes a setting.
+            TransportError: it did not work this time; ``final`` where waiting does not help.
+        """
+        ...
+
+    def poll(self, cursor: str | None) -> Batch:
+        """Ask once for inbound texts, going on from ``cursor`` (None: from the beginning).
+
+        Raises:
+            CredentialsError, TransportError: as for ``start``. Nothing that the provider handed out
+                is lost by it: what cannot be understood comes back as ``Batch.unreadable``.
+        """
+        ...
+
+    def send(self, outbound: Outbound) -> SendResult:
+        """Hand one outbound over to the provider, once; never raises for what the provider does."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; safe to call twice and while another thread polls."""
+        ...

@@ -1,0 +1,41 @@
+"""What all tests share: flows written in a test, and a fixed moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from convo.engine.machine import CompiledFlow, compile_flow
+from convo.flow.parse import parse_flow
+from convo.flow.reader import read_text
+
+ROOT = Path(__file__).resolve().parent.parent
+NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def noon() -> datetime:
+    """Return a fixed moment."""
+    return NOON
+
+
+@pytest.fixture
+def root() -> Path:
+    """Return the top of the checkout."""
+    return ROOT
+
+
+@pytest.fixture
+def compiled() -> Callable[[str], CompiledFlow]:
+    """Return a function that compiles a flow from its text."""
+    return lambda text: compile_flow(parse_flow(read_text(text, "flow.yaml")))
+
+
+@pytest.fixture
+def stopwatch() -> CompiledFlow:
+    """Return the shipped stopwatch, compiled."""
+    path = ROOT / "flows" / "stopwatch.yaml"
+    return compile_flow(parse_flow(read_text(path.read_text(encoding="utf-8"), str(path))))

@@ -1,0 +1,38 @@
+"""``convo emulate`` as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+from click.testing import CliRunner
+
+from convo.cli.emulate import command
+from convo.errors import ConfigError
+
+RUN = "import sys; from convo.cli.emulate import command; command(sys.argv[1:])"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_it_prints_its_settings_and_ends_in_peace(how: signal.Signals) -> None:
+    words = [sys.executable, "-u", "-c", RUN, "telstra_v2", "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        url = running.stdout.readline().split(" on ")[1].split(";")[0]
+        exports = [running.stdout.readline() for _ in range(5)]
+        assert all(line.startswith("export TELSTRA_") for line in exports)
+        with urllib.request.urlopen(f"{url}/phone/sent", timeout=5) as answer:
+            assert json.load(answer) == {"sent": []}
+        running.send_signal(how)
+        assert running.wait(5) == 0
+        assert running.stderr.read() == ""
+
+
+def test_an_emulator_nobody_knows() -> None:
+    with pytest.raises(ConfigError, match="telstra_v2"):
+        CliRunner().invoke(command, ["nonsense"], catch_exceptions=False)

@@ -1,0 +1,254 @@
+"""Flow files: what a good one means, and every problem of a bad one at once."""
+
+from __future__ import annotations
+
+import os
+from datetime import date, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from convo.flow.codes import CODES
+from convo.flow.model import Card, Flow
+from convo.flow.parse import load_flow, parse_flow
+from convo.flow.problems import FlowError, Severity
+from convo.flow.reader import read_text
+from convo.flow.sentences import BUILT_IN_TEXTS
+from convo.flow.template import Expression, Template
+from convo.flow.triggers import MatcherKind
+from convo.flow.values import Type
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "flows"
+BAD_FLOWS = sorted(GOLDEN.glob("*.yaml"))
+READY = "  ready:\n    triggers:\n      GO: ready\n"
+
+
+def flow_of(text: str) -> Flow:
+    """Return the flow that is written in ``text``."""
+    return parse_flow(read_text(text, "flow.yaml"))
+
+
+def problems_of(path: Path) -> str:
+    """Return every problem of a file, as a terminal shows it; "" where there is none."""
+    try:
+        parse_flow(read_text(path.read_bytes(), path.name))
+    except FlowError as error:
+        return f"{error}\n"
+    return ""
+
+
+@pytest.mark.parametrize("path", BAD_FLOWS, ids=lambda path: path.stem)
+def test_a_bad_flow_has_exactly_these_problems(path: Path) -> None:
+    expected, found = path.with_suffix(".txt"), problems_of(path)
+    if os.environ.get("CONVO_UPDATE_GOLDEN"):
+        expected.write_text(found, encoding="utf-8")
+    assert found
+    assert found == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_has_a_bad_flow_that_shows_it(code: str) -> None:
+    shown = [path.with_suffix(".txt").read_text(encoding="utf-8") for path in BAD_FLOWS]
+    assert any(f"  {code}  " in text for text in shown), (
+        f"no flow in {GOLDEN.relative_to(ROOT)} has a problem {code} ({CODES[code]})"
+    )
+
+
+def test_the_stopwatch() -> None:
+    flow = load_flow(ROOT / "flows" / "stopwatch.yaml")
+    assert (flow.name, flow.start, list(flow.states)) == (
+        "stopwatch",
+        "ready",
+        ["ready", "running", "stopped"],
+    )
+    assert flow.types == {"started": Type.MOMENT, "stopped": Type.MOMENT}
+    assert flow.opt_out == ("UNSUBSCRIBE",)
+    assert flow.greeting is not None
+    assert flow.greeting.constant == "Stopwatch online! I understand START, STOP and TIME."
+    start, either = flow.states["ready"].rules
+    assert [arm.to for arm in start.actions[0].goto] == ["running"]
+    assert [line.name for line in start.actions[0].effects.set] == ["started"]
+    assert [matcher.word for matcher in either.matchers] == ["stop", "time"]
+    assert either.actions[0].goto == ()
+    assert [rule.matchers[0].kind for rule in flow.anywhere] == [MatcherKind.ELSE]
+
+
+def test_the_carrier_safe_stopwatch_has_no_word_of_a_carrier() -> None:
+    path = ROOT / "examples" / "stopwatch_carrier_safe" / "stopwatch_carrier_safe.yaml"
+    flow = load_flow(path)
+    words = {
+        matcher.word for state in flow.states.values() for rule in state.rules for matcher in rule.matchers
+    }
+    assert words == {"start", "halt", "time"}
+    assert flow.opt_out is None
+
+
+def test_a_flow_that_says_everything() -> None:
+    flow = flow_of(
+        """flow: full
+about: All there is
+greeting: Hello!
+language: en
+zone: Africa/Nairobi
+country: KE
+keywords: PARK, PAY
+opt_out: [LEAVE, GO AWAY]
+opt_in: [BACK]
+restart: any
+max_segments: 2
+start: hello
+moved: {old: play}
+texts:
+  nothing_matched: 'Send ${words}, please.'
+  apology: Oops.
+data:
+  score: 0
+  best: {type: number, first: 3, keep: yes}
+  appointment: {type: moment, given: yes}
+  first_bus: {type: text}
+  note:
+states:
+  hello:
+    about: Says hello
+    set: {score: 1, name: 'you', note: 'none'}
+    reply: [Hello., 'Score ${score}, ${name}']
+  play:
+    reply: Play!
+    triggers:
+      UP:
+        - if: score > 2
+          reply: Enough.
+          goto: {'score > 3': ends, 'score == 3': {end: three}, else: play}
+        - set: {score: score + 1}
+      DOWN: ends
+      number 1 to 5: {end: counted}
+      text: quiet
+  quiet:
+    wait: yes
+  alone:
+    triggers: {OUT: ends}
+    anywhere: off
+  onward:
+    goto: {'score > 1': play, else: ends}
+  ends:
+    reply: Bye.
+    end: all  done
+anywhere:
+  OVER: ends
+"""
+    )
+    states = flow.states
+    assert flow.start == "hello"
+    assert flow.about == "All there is"
+    assert (flow.zone, flow.country, flow.language, flow.max_segments) == ("Africa/Nairobi", "KE", "en", 2)
+    assert (flow.keywords, flow.opt_out, flow.opt_in) == (("PARK", "PAY"), ("LEAVE", "GO AWAY"), ("BACK",))
+    assert flow.restart
+    assert flow.moved == {"old": "play"}
+    assert flow.needs_data
+    assert flow.types == {
+        "score": Type.NUMBER,
+        "best": Type.NUMBER,
+        "appointment": Type.MOMENT,
+        "first_bus": Type.TEXT,
+        "note": Type.TEXT,
+        "name": Type.TEXT,
+    }
+    assert (flow.data["score"].first, flow.data["best"].first, flow.data["best"].keep) == (0, 3, True)
+    assert flow.data["note"].first is None
+    assert flow.texts["apology"].constant == "Oops."
+    assert flow.texts["nothing_matched"].render({"words": "A"}) == "Send A, please."
+    assert set(flow.texts) == set(BUILT_IN_TEXTS)
+
+    hello = states["hello"]
+    assert (hello.card, hello.about, [arm.to for arm in hello.goto]) == (Card.STEP, "Says hello", ["play"])
+    assert [type(line.value) for line in hello.entry.set] == [Expression, Template, Template]
+    assert len(hello.entry.reply) == 2
+    up, down, number, text = states["play"].rules
+    assert states["play"].speaks
+    assert [action.condition is None for action in up.actions] == [False, True]
+    assert [(arm.to, arm.end, arm.condition is None) for arm in up.actions[0].goto] == [
+        ("ends", None, False),
+        (None, "three", False),
+        ("play", None, True),
+    ]
+    assert [arm.to for arm in down.actions[0].goto] == ["ends"]
+    assert [(arm.to, arm.end) for arm in number.actions[0].goto] == [(None, "counted")]
+    assert text.matchers[0].kind is MatcherKind.TEXT
+    assert (states["quiet"].card, states["quiet"].rules, states["quiet"].anywhere) == (Card.COMMAND, (), True)
+    assert not states["alone"].anywhere
+    assert (states["ends"].card, states["ends"].end) == (Card.END, "all done")
+
+
+@pytest.mark.parametrize(
+    ("first", "kind", "value"),
+    [
+        ("3", Type.NUMBER, 3),
+        ("-3", Type.NUMBER, -3),
+        ("'3'", Type.TEXT, "3"),
+        ("''", Type.TEXT, ""),
+        ("yes", Type.YES_NO, True),
+        ("10m", Type.DURATION, timedelta(minutes=10)),
+        ("{type: money, first: 4.5}", Type.MONEY, Decimal("4.50")),
+        ("{type: date, first: 2026-03-04}", Type.DATE, date(2026, 3, 4)),
+        ("{type: time, first: '08:30'}", Type.TIME, time(8, 30)),
+        ("{type: yes or no, first: no}", Type.YES_NO, False),
+        ("{type: text, first: 'hi'}", Type.TEXT, "hi"),
+        ("{first: 2 + 3}", Type.NUMBER, 5),
+    ],
+)
+def test_first_values(first: str, kind: Type, value: object) -> None:
+    datum = flow_of(f"flow: first\ndata:\n  it: {first}\nstates:\n{READY}").data["it"]
+    assert (datum.type, datum.first) == (kind, value)
+
+
+def test_a_type_can_come_from_a_line_further_down() -> None:
+    flow = flow_of(
+        "flow: later\nstates:\n  ready:\n    triggers:\n"
+        "      A: {set: {half: whole / 2}}\n      B: {set: {whole: now - now}}\n"
+    )
+    assert flow.types == {"half": Type.DURATION, "whole": Type.DURATION}
+
+
+def test_built_in_sentences_can_be_said_without_a_word_of_the_author() -> None:
+    texts = flow_of(f"flow: plain\nstates:\n{READY}").texts
+    for name, sentence in BUILT_IN_TEXTS.items():
+        for words in ("", "A and B"):
+            said = texts[name].render(dict.fromkeys(sentence.names, words))
+            assert said
+            assert "$" not in said
+
+
+def test_a_warning_does_not_stop_a_flow() -> None:
+    flow = flow_of(
+        "flow: warned\ndata: {score: 3}\nstates:\n"
+        "  ready:\n    triggers:\n      GO:\n        reply: It is $score.\n"
+    )
+    assert [(each.severity, each.path, each.position.line) for each in flow.warnings] == [
+        (Severity.WARNING, "flow.yaml", 7)
+    ]
+
+
+def test_a_file_is_told_all_its_problems_in_order() -> None:
+    with pytest.raises(FlowError) as caught:
+        flow_of((GOLDEN / "everything_at_once.yaml").read_text(encoding="utf-8"))
+    lines = [each.position.line for each in caught.value.problems]
+    assert lines == sorted(lines)
+    assert len(lines) == 6
+
+
+def test_a_missing_file_is_a_problem_and_no_traceback(tmp_path: Path) -> None:
+    with pytest.raises(FlowError, match=r"none\.yaml"):
+        load_flow(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("text", ["hello", "- a\n- b", "{}", "flow: x\nstates: {}", "states: 3", "flow: x"])
+def test_what_is_no_flow_at_all(text: str) -> None:
+    with pytest.raises(FlowError):
+        flow_of(text)
+
+
+def test_a_long_chain_of_steps_is_read() -> None:
+    cards = "".join(f"  s{number}:\n    reply: Hi.\n" for number in range(3000))
+    assert len(flow_of(f"flow: long\nstates:\n{cards}  done:\n    end: complete\n").states) == 3001
