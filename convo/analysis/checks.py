@@ -5,6 +5,7 @@ Every check reads the transitions of the stock Machine, so it speaks of what rea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -14,6 +15,7 @@ from convo.flow.model import Arm, Card, Effects, State
 from convo.flow.problems import Position, Problem, Severity
 from convo.flow.template import BUILT_IN, Expression, Template
 from convo.flow.triggers import MatcherKind, fold
+from convo.sms import cost, culprits
 
 CODES: Mapping[str, str] = MappingProxyType(
     {
@@ -21,6 +23,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "C002": "a state that nothing leads out of",
         "C003": "a name that is read where it may not be set",
         "C004": "a word that never arrives, because it means opting out",
+        "C005": "a text that takes more segments than max_segments allows",
     }
 )
 
@@ -34,6 +37,7 @@ def check(compiled: CompiledFlow, lines: list[str] | None = None) -> list[Proble
         *_never_left(compiled, machine, reached),
         *_unset(compiled, machine),
         *_opt_out_words(compiled),
+        *_too_long(compiled),
     ]
     placed = [problem.located(compiled.flow.path, lines or []) for problem in found]
     return sorted(placed, key=lambda each: (each.position.line, each.position.column, each.code))
@@ -123,6 +127,7 @@ def _readings_of_row(row: MachineRow, names: set[str]) -> Iterable[tuple[Reading
     if row.action is not None:
         if row.action.condition is not None:
             yield row.action.condition, names
+            names = names | row.action.condition.asked
         yield from _readings(row.action.effects, names)
         names = names | _set_by(row.action.effects)
     if arm is not None and arm.condition is not None:
@@ -141,7 +146,7 @@ def _readings(effects: Effects, names: set[str]) -> Iterable[tuple[Reading, set[
 def _missing(
     compiled: CompiledFlow, reading: Reading, names: set[str], state: str, told: set[tuple[str, Position]]
 ) -> Iterable[Problem]:
-    for name in sorted(_needed(reading) - names - set(BUILT_IN)):
+    for name in sorted(reading.needs - names - set(BUILT_IN)):
         position = reading.source.position
         if name in compiled.flow.types and (name, position) not in told:
             told.add((name, position))
@@ -152,11 +157,6 @@ def _missing(
                 reading.source.length,
                 hint=f"give it a first value under data, ask '{name} is set', or write {name} | default(…)",
             )
-
-
-def _needed(reading: Reading) -> frozenset[str]:
-    """Return the names that must be set: not those behind 'is set' or 'default'."""
-    return getattr(reading, "needs", reading.names)
 
 
 def _entry(state: State | None) -> Effects:
@@ -181,3 +181,30 @@ def _opt_out_words(compiled: CompiledFlow) -> Iterable[Problem]:
                 Severity.WARNING,
                 hint="choose another word, or give this flow its own 'opt_out: [UNSUBSCRIBE]'",
             )
+
+
+def _too_long(compiled: CompiledFlow) -> Iterable[Problem]:
+    """Count what is certain: the words of a text, without what its placeholders will add."""
+    flow, most = compiled.flow, compiled.flow.max_segments
+    rules = [*(rule for state in flow.states.values() for rule in state.rules), *flow.anywhere]
+    effects = [action.effects for rule in rules for action in rule.actions]
+    effects += [state.entry for state in flow.states.values()]
+    texts = [text for each in effects for text in each.reply] + [flow.greeting] * (flow.greeting is not None)
+    for text in texts if most is not None else ():
+        if text is not None and most is not None:
+            sure = re.sub(r"\$\{.*?\}|\{%.*?%\}", "", str(text.source), flags=re.DOTALL)
+            price = cost(sure)
+            if price.segments > most:
+                yield Problem(
+                    "C005",
+                    f"this text takes {price.segments} segments ({price.encoding}); max_segments is {most}",
+                    text.source.position,
+                    text.source.length,
+                    hint=_cheaper(sure),
+                )
+
+
+def _cheaper(text: str) -> str:
+    found = culprits(text)
+    shown = " ".join(found[:5])
+    return f"{shown} make every segment 70 characters instead of 160" if found else "make it shorter"

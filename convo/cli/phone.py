@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,9 +14,6 @@ from convo.runtime.run import Runtime
 
 PHONE = Address("+61400000000")
 """Who texts where a line does not say."""
-
-HEARING = 30.0
-"""How long, in seconds, the next line waits for the last one to come in and be answered."""
 
 _FROM = re.compile(r"(\+[0-9][0-9 ().-]{4,24}):[ \t]?(.*)", re.DOTALL)
 
@@ -36,6 +32,9 @@ class Network(Protocol):
 
 class Phone(Protocol):
     """Where texts come from and replies are shown."""
+
+    patience: float
+    """How long, in seconds, the next text waits for the last one to come in and be answered."""
 
     waits_for_replies: bool
     """Whether at the end of input every reply must have been shown before we leave."""
@@ -62,7 +61,7 @@ def converse(phone: Phone, network: Network, runtime: Runtime) -> None:
         return phone.gone
 
     def settle() -> None:
-        runtime.wait_until_quiet(texts, timeout=HEARING, given_up=gone)
+        runtime.wait_until_quiet(texts, timeout=phone.patience, given_up=gone)
         network.show_sent()
 
     settle()
@@ -99,6 +98,7 @@ def written(recipient: Address, text: str) -> str:
 class Pipe:
     """Lines in, lines out. Bytes inside, so that the locale of a cron job changes nothing."""
 
+    patience = 30.0
     waits_for_replies = True
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
@@ -139,6 +139,7 @@ class Pipe:
 class Terminal:
     """A chat: a prompt for what you write, replies set apart, whenever they come."""
 
+    patience = 3.0
     waits_for_replies = False
     PROMPT = "you › "
 
@@ -156,19 +157,25 @@ class Terminal:
         """Whether the terminal was closed."""
         return self._gone
 
+    def introduce(self) -> None:
+        """Say what this is and how to leave it."""
+        self.note(f"{self._title} · you are {PHONE}; '+NUMBER: text' writes from another · Ctrl-D ends")
+
     def lines(self) -> Iterator[tuple[Address, str]]:
         """Ask for one text after another until Ctrl-D."""
         with suppress(ImportError):
             import readline  # noqa: F401 - gives input() its line editing and history
-        self.note(f"{self._title} · you are {PHONE}; '+NUMBER: text' writes from another · Ctrl-D ends")
         while True:
             with self._lock:
                 self._asking = True
             try:
                 line = input(self.PROMPT)
             except EOFError:
-                print(file=sys.stdout)  # noqa: T201 - the prompt's line ends here
+                self._end_line()
                 return
+            except KeyboardInterrupt:
+                self._end_line()
+                raise
             except UnicodeDecodeError:
                 self.note("that was no UTF-8; nothing was sent")
                 continue
@@ -194,6 +201,12 @@ class Terminal:
         from rich.text import Text
 
         self._above_the_prompt(Text(text, style="dim"))
+
+    def _end_line(self) -> None:
+        """End the line that the prompt stands on."""
+        with suppress(OSError):
+            self._console.file.write("\n")
+            self._console.file.flush()
 
     def _above_the_prompt(self, text: object) -> None:
         try:

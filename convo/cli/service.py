@@ -90,6 +90,7 @@ def _serve(options: Options, signals: Signals) -> int:
         channel = options.transport
         _warn_of_lost_states(store, flow)
         if isinstance(phone, Terminal):
+            phone.introduce()
             greet = [PHONE, *(each for each in greet if each != PHONE)]
             held = store.conversation(channel, PHONE)
             if held is not None and held.is_open and held.flow == flow.flow.name:

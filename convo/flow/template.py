@@ -28,7 +28,7 @@ from convo.flow.arithmetic import compute, signed
 from convo.flow.fence import CODES, Piece, checked_pieces, forgotten, problem_at, unreadable
 from convo.flow.filters import FILTERS, Filter
 from convo.flow.problems import FlowError, Problem
-from convo.flow.typing_walk import Walk, names_in
+from convo.flow.typing_walk import Walk, asked_in, names_in, spared_in
 from convo.flow.values import Type, Value, show, type_of
 
 if TYPE_CHECKING:
@@ -54,10 +54,20 @@ LONGEST = 10_000
 
 
 class _Written:
-    """Something an author wrote: two are equal where the words are, wherever they stand."""
+    """Something an author wrote: two are equal where the words are, wherever they stand.
 
-    __slots__ = ("source",)
-    source: Scalar
+    ``names`` are the names it reads, ``needs`` those of them that must be set for it to work, and
+    ``asked`` those of which it asks whether they are set.
+    """
+
+    __slots__ = ("_parsed", "asked", "names", "needs", "source")
+
+    def __init__(self, source: Scalar, parsed: _Parsed) -> None:
+        self.source = source
+        self.names = parsed.names
+        self.needs = parsed.needs
+        self.asked = parsed.asked
+        self._parsed = parsed
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, type(self)) and str(self.source) == str(other.source)
@@ -72,16 +82,14 @@ class _Written:
 class Template(_Written):
     """A text of a flow. ``constant`` is the text itself where nothing in it is to be filled in.
 
-    ``names`` are the names it reads. What it fills in is never read as a template again.
+    What it fills in is never read as a template again.
     """
 
-    __slots__ = ("_parsed", "_root", "constant", "names")
+    __slots__ = ("_root", "constant")
 
     def __init__(self, source: Scalar, parsed: _Parsed) -> None:
-        self.source = source
-        self.names = parsed.names
+        super().__init__(source, parsed)
         self.constant: str | None = None if parsed.pieces_in_tags else str(source)
-        self._parsed = parsed
         self._root: _Root | None = None
 
     def check(self, types: Mapping[str, Type]) -> list[Problem]:
@@ -106,12 +114,10 @@ class Template(_Written):
 class Expression(_Written):
     """An expression of a flow: a condition, or what a line of ``set`` works out."""
 
-    __slots__ = ("_constant", "_parsed", "_root", "names")
+    __slots__ = ("_constant", "_root")
 
     def __init__(self, source: Scalar, parsed: _Parsed) -> None:
-        self.source = source
-        self.names = parsed.names
-        self._parsed = parsed
+        super().__init__(source, parsed)
         self._constant: Value | None = parsed.tree.value if isinstance(parsed.tree, nodes.Const) else None
         self._root: _Root | None = None
 
@@ -152,7 +158,7 @@ def parse_expression(source: Scalar) -> Expression:
 class _Parsed:
     """A text or an expression that is of this language; its types are checked separately."""
 
-    __slots__ = ("names", "pieces", "pieces_in_tags", "source", "spans", "tree")
+    __slots__ = ("asked", "names", "needs", "pieces", "pieces_in_tags", "source", "spans", "tree")
 
     def __init__(self, source: Scalar, *, expression: bool) -> None:
         self.source = source
@@ -161,6 +167,8 @@ class _Parsed:
         self.spans = {piece.offset: len(piece.text) for piece in self.pieces}
         self.tree: nodes.Node = nodes.Template([])
         self.names: frozenset[str] = frozenset()
+        self.needs: frozenset[str] = frozenset()
+        self.asked: frozenset[str] = frozenset()
         if not self.pieces_in_tags:
             return
         try:
@@ -175,6 +183,8 @@ class _Parsed:
         if problems:
             raise FlowError(problems)
         self.names = names_in(self.tree)
+        self.needs = self.names - spared_in(self.tree)
+        self.asked = asked_in(self.tree)
 
     def checked(self, types: Mapping[str, Type]) -> tuple[Type | None, list[Problem]]:
         walk = Walk(self.source, self.spans)

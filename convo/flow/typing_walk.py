@@ -260,6 +260,19 @@ def names_in(tree: Node) -> frozenset[str]:
     return frozenset(node.name for node in _all_nodes(tree) if type(node).__name__ == "Name")
 
 
+def asked_in(tree: Node) -> frozenset[str]:
+    """Return the names of which a tree asks whether they are set."""
+    tests = (node for node in _all_nodes(tree) if type(node).__name__ == "Test" and node.name == "set")
+    return frozenset(test.node.name for test in tests if type(test.node).__name__ == "Name")
+
+
+def spared_in(tree: Node) -> frozenset[str]:
+    """Return the names that a tree can do without: asked about, or with a default."""
+    filters = (node for node in _all_nodes(tree) if type(node).__name__ == "Filter")
+    defaults = (each.node for each in filters if each.name == "default")
+    return asked_in(tree) | {node.name for node in defaults if type(node).__name__ == "Name"}
+
+
 def _all_nodes(tree: Node) -> Iterator[Node]:
     yield tree
     for child in tree.iter_child_nodes():

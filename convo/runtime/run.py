@@ -118,7 +118,8 @@ class Runtime:
             worker.wake()
         # What hangs is most likely a poll; the steps come first, so that it cannot use up their time.
         for thread in reversed(self._threads):
-            thread.join(grace.total_seconds() / len(self._threads))
+            if thread.is_alive():  # a signal may come before the last one was started
+                thread.join(grace.total_seconds() / len(self._threads))
         for channel in self._channels:
             channel.transport.close()
         lost = sum(receiver.in_hand for receiver in self._receivers)
