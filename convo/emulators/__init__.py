@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from convo.clock import Clock
     from convo.emulators.telstra_v2 import TelstraV2Emulator
 
-EMULATORS: Mapping[str, str] = {"telstra_v2": "convo.emulators.telstra_v2:TelstraV2Emulator"}
+EMULATORS: Mapping[str, str] = {
+    "telstra_v2": "convo.emulators.telstra_v2_push:PushingTelstraV2Emulator",
+    "twilio": "convo.emulators.twilio:TwilioEmulator",
+}
 """The providers that can be emulated, by the name of their transport."""
 
 

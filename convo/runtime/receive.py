@@ -123,44 +123,56 @@ class Receiver:
             # Nothing came; the store still learns of the good poll and of the cursor.
             self._store.accept(self._channel, (), cursor=batch.cursor, now=now)
             return
-        try:
-            accepted = self._store.accept(
-                self._channel, batch.messages, cursor=batch.cursor, now=now, unreadable=batch.unreadable
-            )
-        except StoreError:
-            raise
-        except Exception as problem:
-            _log.error("a batch of %s could not be stored whole: %s", self._channel, origin(problem))
-            accepted = self._keep_one_by_one(batch, now)
+        accepted = keep_texts(self._store, self._channel, batch, now)
         # From here on the texts are safe; if the receipts fail, the texts are not to be stored again.
         self._in_hand = replace(batch, messages=(), unreadable=())
-        if accepted.new or accepted.duplicates:
-            seen = f", {accepted.duplicates} known already" if accepted.duplicates else ""
-            _log.info("polled %s: %s new%s", self._channel, accepted.new, seen)
-        for unreadable in batch.unreadable:
-            _log.warning(
-                "%s: an answer could not be read and was set aside: %s", self._channel, unreadable.reason
-            )
         if accepted.new:
             self._on_stored()
         self.heard += len(batch.messages) + len(batch.unreadable)
         if batch.receipts:
             self._store.receipts(batch.receipts, now)
 
-    def _keep_one_by_one(self, batch: Batch, now: datetime) -> Accepted:
-        """Store each message on its own, so that one that no store can take does not hold up the rest."""
-        new = duplicates = 0
-        for message in batch.messages:
-            try:
-                accepted = self._store.accept(self._channel, (message,), cursor=None, now=now)
-            except StoreError:
-                raise
-            except Exception as problem:
-                raw = ascii(message.raw or message.text)
-                aside = Unreadable(raw, f"the store cannot take it: {origin(problem)}", now)
-                accepted = self._store.accept(self._channel, (), cursor=None, now=now, unreadable=(aside,))
-                _log.error("a text from %s was set aside: %s", mask(message.sender), origin(problem))
-            new += accepted.new
-            duplicates += accepted.duplicates
-        self._store.accept(self._channel, (), cursor=batch.cursor, now=now, unreadable=batch.unreadable)
-        return Accepted(new, duplicates)
+
+def keep_texts(store: Store, channel: str, batch: Batch, now: datetime, verb: str = "polled") -> Accepted:
+    """Put the texts of ``batch`` into the inbox, and what could not be read aside; not its receipts.
+
+    Once this returns they are safe. A text that no store can take is set aside by itself. ``verb`` is
+    how they came, for the log.
+
+    Raises:
+        StoreError: not all of it is stored; do the same again.
+    """
+    try:
+        accepted = store.accept(
+            channel, batch.messages, cursor=batch.cursor, now=now, unreadable=batch.unreadable
+        )
+    except StoreError:
+        raise
+    except Exception as problem:
+        _log.error("a batch of %s could not be stored whole: %s", channel, origin(problem))
+        accepted = _keep_one_by_one(store, channel, batch, now)
+    if accepted.new or accepted.duplicates:
+        seen = f", {accepted.duplicates} known already" if accepted.duplicates else ""
+        _log.info("%s %s: %s new%s", verb, channel, accepted.new, seen)
+    for unreadable in batch.unreadable:
+        _log.warning("%s: an answer could not be read and was set aside: %s", channel, unreadable.reason)
+    return accepted
+
+
+def _keep_one_by_one(store: Store, channel: str, batch: Batch, now: datetime) -> Accepted:
+    """Store each message on its own, so that one that no store can take does not hold up the rest."""
+    new = duplicates = 0
+    for message in batch.messages:
+        try:
+            accepted = store.accept(channel, (message,), cursor=None, now=now)
+        except StoreError:
+            raise
+        except Exception as problem:
+            raw = ascii(message.raw or message.text)
+            aside = Unreadable(raw, f"the store cannot take it: {origin(problem)}", now)
+            accepted = store.accept(channel, (), cursor=None, now=now, unreadable=(aside,))
+            _log.error("a text from %s was set aside: %s", mask(message.sender), origin(problem))
+        new += accepted.new
+        duplicates += accepted.duplicates
+    store.accept(channel, (), cursor=batch.cursor, now=now, unreadable=batch.unreadable)
+    return Accepted(new, duplicates)

@@ -18,7 +18,9 @@ GROUP = "convo.transports"
 """The entry point group in which other packages offer transports."""
 
 BUILT_IN: Mapping[str, str] = {
+    "kannel": "convo.transports.kannel:create",
     "telstra_v2": "convo.transports.telstra_v2:create",
+    "twilio": "convo.transports.twilio:create",
 }
 """Transports that are made from an environment, and where the function is that makes each."""
 

@@ -6,6 +6,7 @@ send means for the future is *data* (one of the ``SendResult`` classes); the run
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -114,4 +115,52 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Let go of connections; safe to call twice and while another thread polls."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PushRequest:
+    """A call of the provider to our webhook. Names of headers are in lower case.
+
+    ``url`` is the address as the provider called it, query and all, whatever proxies stand between:
+    signatures cover it. ``query`` is the text behind the ``?``, as it came.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    query: str = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """What a call to our webhook brought, and what to answer once ``batch`` is stored.
+
+    A status other than 2xx refuses the call: ``batch`` is then empty, and the provider may try again.
+    """
+
+    batch: Batch = Batch()
+    status: int = 204
+    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Pushed(Protocol):
+    """What a transport adds to ``Transport`` whose provider can call us instead of being polled."""
+
+    signs_pushes: bool
+    """Whether ``received`` can tell the provider from a stranger; if not, the path must be a secret."""
+    push_methods: frozenset[str]
+
+    def push_to(self, url: str | None) -> None:
+        """Say before ``start`` where texts and receipts shall go: pushed to ``url``, or polled (None).
+
+        Nothing is asked of the provider yet; ``start`` and the polls after it change its setting, and
+        only if this was called. With pushes, a poll brings what was still waiting, or nothing.
+        """
+        ...
+
+    def received(self, request: PushRequest) -> PushResult:
+        """Read a call to our webhook; pure but for the clock, from any thread, and never raises."""
         ...

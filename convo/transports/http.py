@@ -9,6 +9,7 @@ repeated in a reason.
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -124,6 +125,7 @@ class Door:
         url: str,
         *,
         bearer: str | None = None,
+        basic: tuple[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         json_body: Mapping[str, object] | None = None,
     ) -> Answer | NoAnswer:
@@ -133,6 +135,8 @@ class Door:
         headers = {"Accept": "application/json"}
         if bearer is not None:
             headers["Authorization"] = f"Bearer {bearer}"
+        elif basic is not None:
+            headers["Authorization"] = f"Basic {b64encode(':'.join(basic).encode()).decode('ascii')}"
         data: bytes | Mapping[str, str] | None = form
         if json_body is not None:
             headers["Content-Type"] = "application/json"

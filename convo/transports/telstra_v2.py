@@ -25,6 +25,8 @@ from convo.transports.base import (
     BadCredentials,
     Batch,
     GiveUp,
+    PushRequest,
+    PushResult,
     RetryLater,
     SendResult,
     Unknown,
@@ -44,6 +46,7 @@ from convo.transports.telstra_v2_answers import (
     refused,
     verdict,
 )
+from convo.transports.telstra_v2_push import Switch, read_push
 
 BASE_URL = "https://tapi.telstra.com/v2"
 ACTIVE_DAYS = 30
@@ -123,6 +126,8 @@ class TelstraV2:
     name = "telstra_v2"
     # Nothing about carrier keywords was found for v2 (for v3 there are six).
     reserved_words: frozenset[str] = frozenset()
+    signs_pushes = False
+    push_methods = frozenset({"POST"})
 
     def __init__(self, settings: Settings, *, channel: str, clock: Clock, door: Door | None = None) -> None:
         self._settings = settings
@@ -131,6 +136,7 @@ class TelstraV2:
         self._door = door or Door(clock)
         who = ClientCredentials(settings.client_id, settings.client_secret, WHO)
         self._token = TokenSource(self._door, clock, settings.token_url, who, "NSMS")
+        self._switch = Switch(self.set_subscription)
         self._number = settings.number
         self._provisioning = threading.Lock()
         self._provisioned_at: datetime | None = None
@@ -139,18 +145,14 @@ class TelstraV2:
         return f"<TelstraV2 channel={self._channel!r}>"
 
     def start(self) -> None:
-        """Create the subscription, or extend one that runs low; its notifyURL stays as it is.
+        """Create the subscription, or extend one that runs low; its notifyURL changes only by ``push_to``.
 
         Raises:
             ConfigError: replies are pushed elsewhere, or TELSTRA_NUMBER is not the account's number.
             CredentialsError, TransportError: see Transport.
         """
         held = self.subscription()
-        if held is not None and held.notify_url is not None:
-            raise ConfigError(
-                "Telstra pushes the replies of this number to a notifyURL, so that polling finds none; "
-                "to poll them: convo transport telstra_v2 subscription poll"
-            )
+        self._switch.begin(held)
         if held is None or held.active_days is None or held.active_days <= LOW_DAYS:
             held = self._extend(held)
         wanted = self._settings.number
@@ -163,10 +165,15 @@ class TelstraV2:
     def poll(self, cursor: str | None) -> Batch:
         """Ask once for the oldest text; ``more`` until Telstra says EMPTY. There is no cursor.
 
+        With pushes it drains what waits, switches, drains again, and from then on looks after the switch.
+
         Raises:
             NotProvisioned: we have no number, though one was asked for.
             CredentialsError, TransportError: see Transport.
         """
+        if self._switch.drained:
+            self._switch.check(self.subscription())
+            return Batch(cursor=cursor)
         answer = self._ask("GET", _SMS)
         if isinstance(answer, NoAnswer):
             raise TransportError(f"{_POLL_FAILED}: {answer.reason}")
@@ -175,7 +182,7 @@ class TelstraV2:
         self._provisioned_at = None
         found = read_polled(answer, self._channel, self._number, self._clock.now())
         if found is None:
-            return Batch(cursor=cursor)
+            return Batch(cursor=cursor, more=self._switch.after_empty_poll())
         if isinstance(found, Unreadable):
             # Not `more`: an address that talks nonsense must not be asked as fast as it can answer.
             return Batch(cursor=cursor, unreadable=(found,))
@@ -221,7 +228,22 @@ class TelstraV2:
                 return BadCredentials(f"{describe(answer)}; check {WHO}")
 
     def _send(self, outbound: Outbound) -> Answer | NoAnswer:
-        return self._ask("POST", _SMS, {"to": outbound.recipient, "body": outbound.text})
+        body = {"to": outbound.recipient, "body": outbound.text}
+        if self._switch.url is not None:
+            body["notifyURL"] = self._switch.url  # of its receipts; replies go where the subscription says
+        return self._ask("POST", _SMS, body)
+
+    def push_to(self, url: str | None) -> None:
+        """Have replies and receipts pushed to ``url``, or wait to be polled (None), from ``start`` on.
+
+        Raises:
+            ConfigError: ``url`` is no address.
+        """
+        self._switch.to(_push_address(url))
+
+    def received(self, request: PushRequest) -> PushResult:
+        """Read what Telstra called our notifyURL with."""
+        return read_push(request, self._channel, self._number, self._clock.now())
 
     def subscription(self) -> Subscription | None:
         """Return the number we rent and where its replies go, None where there is none.
@@ -303,7 +325,8 @@ class TelstraV2:
                 held = self.subscription()
                 if held is not None and held.active_days != 0:
                     return False
-            self.set_subscription(active_days=ACTIVE_DAYS)
+            # A number given anew is set to polling, whatever the one before it was set to.
+            self.set_subscription(self._switch.url or KEEP, ACTIVE_DAYS)
             self._provisioned_at = now
             _log.warning(
                 "Telstra knew no number of ours; asked for it again, and got %s", mask(self._number or "")

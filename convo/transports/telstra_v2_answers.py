@@ -200,10 +200,10 @@ def read_polled(
         channel=channel,
         sender=normal(sender),
         recipient=to_whom or Address(""),
-        text=_whole_characters(text),
+        text=whole_characters(text),
         received_at=now,
         sent_at=read_stamp(stamp),
-        provider_id=_own_id(said.get("messageId")),
+        provider_id=own_id(said.get("messageId")),
         raw=answer.text,
     )
 
@@ -227,7 +227,7 @@ def read_subscription(answer: Answer) -> Subscription | None:
 
 def normal(number: str) -> Address:
     """Return ``number`` in E.164 where it clearly is a phone number, else (short codes, names) as it is."""
-    written = _whole_characters(number.strip())
+    written = whole_characters(number.strip())
     plain = re.sub(r"[ ()./-]", "", written)
     if re.fullmatch(r"\+[0-9]{8,15}|0[0-9]{9}|61[0-9]{9}", plain):
         try:
@@ -248,7 +248,7 @@ def read_stamp(stamp: object) -> datetime | None:
         return None
 
 
-def _own_id(found: object) -> str:
+def own_id(found: object) -> str:
     """Return the id of an inbound message, blank where there is none that is its own.
 
     A reply to a message sent with replyRequest (some other program on our account) bears the id of that
@@ -256,7 +256,7 @@ def _own_id(found: object) -> str:
     """
     if not isinstance(found, str) or re.match(r"\s*/?[0-9A-Fa-f]{32,40}[-/]12[0-9]+", found):
         return ""
-    return _whole_characters(found.strip())
+    return whole_characters(found.strip())
 
 
 def _count(value: object) -> int | None:
@@ -266,6 +266,6 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**6 else None
 
 
-def _whole_characters(text: str) -> str:
+def whole_characters(text: str) -> str:
     """Replace half surrogates, which JSON can carry and UTF-8, and so every store, cannot."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,0 +1,157 @@
+"""``convo status``: how channels, rows and conversations stand, and whether a person must look."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from convo.store.views import ChannelView, FlowView, Overview, Trouble
+
+
+def _duration(ctx: click.Context, param: click.Parameter, value: str) -> timedelta:
+    """Read ``90s``, ``10m``, ``24h``, ``3d``, ``2w``."""
+    from convo.flow.values import parse_duration
+
+    found = parse_duration(value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no duration; write 90s, 10m, 24h or 3d", ctx, param)
+    return found
+
+
+@click.command("status")
+@click.option("--store", default="convo.db", show_default=True, metavar="PATH", help="The store to look at.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--silence",
+    callback=_duration,
+    metavar="DURATION",
+    default="10m",
+    show_default=True,
+    help="A channel without a good poll for so long is bad.",
+)
+@click.option(
+    "--waiting",
+    callback=_duration,
+    metavar="DURATION",
+    default="10m",
+    show_default=True,
+    help="A row that waits so long is bad.",
+)
+def command(store: str, form: str, silence: timedelta, waiting: timedelta) -> int:
+    """Show how things stand: channels, what waits, what went wrong, conversations by state.
+
+    Exit code 0: all is well. 5: something needs a person, each such thing in a line of its own. It only
+    reads, also while `convo run` works on the store.
+    """
+    from convo.cli.show import BAD, as_json
+    from convo.clock import SystemClock
+    from convo.store.sqlite_views import open_views
+    from convo.store.views import Limits, troubles
+
+    with open_views(store) as views:
+        overview = views.overview(SystemClock().now())
+    found = troubles(overview, Limits(silence, waiting))
+    if form == "json":
+        as_json(_as_data(overview, found))
+    else:
+        _print(overview, found)
+    return BAD if found else 0
+
+
+def _print(overview: Overview, found: list[Trouble]) -> None:
+    from convo.cli.show import printable, table, when
+    from convo.store.views import brief
+
+    if not overview.channels:
+        click.echo("nothing has happened in this store yet")
+    else:
+        rows = [
+            (
+                each.name,
+                when(each.last_good_poll_at),
+                str(each.waiting_in),
+                str(each.outbox.get("queued", 0)),
+                str(sum(reason.rows for reason in each.reasons if reason.status == "unknown")),
+                str(sum(reason.rows for reason in each.reasons if reason.status in ("failed", "expired"))),
+                str(sum(reason.rows for reason in each.reasons if reason.status == "blocked")),
+                str(sum(reason.rows for reason in each.dead)),
+                str(each.timers),
+                str(each.opted_out),
+            )
+            for each in overview.channels
+        ]
+        header = ("channel", "last good poll", "inbox", "outbox", "unknown", "failed", "blocked", "dead")
+        table((*header, "timers", "opted out"), rows)
+    reasons = [
+        (each.name, kind, str(reason.rows), when(reason.last_at), printable(reason.reason) or "-")
+        for each in overview.channels
+        for reason, kind in (
+            *((reason, reason.status) for reason in each.reasons),
+            *((reason, f"dead {reason.status}") for reason in each.dead),
+        )
+    ]
+    if reasons:
+        click.echo()
+        table(("channel", "rows that are", "how many", "last", "because"), reasons)
+    states = [(flow.name, state, str(number)) for flow in overview.flows for state, number in _states(flow)]
+    if states:
+        click.echo()
+        table(("flow", "state", "conversations"), states)
+    timers = [each.next_timer_at for each in overview.channels if each.next_timer_at is not None]
+    if timers:
+        wait = min(timers) - overview.at
+        due = f"in {brief(wait)}" if wait.total_seconds() > 0 else f"for {brief(-wait)}"
+        click.echo(f"\nthe next timer is due {due}")
+    click.echo()
+    for trouble in found:
+        click.echo(f"BAD  {trouble.sentence}")
+    if not found:
+        click.echo("all is well")
+
+
+def _states(flow: FlowView) -> list[tuple[str, int]]:
+    return [*flow.open.items(), *((f"ended: {how}", number) for how, number in flow.ended.items())]
+
+
+def _as_data(overview: Overview, found: list[Trouble]) -> dict[str, object]:
+    from convo.cli.show import iso
+
+    return {
+        "at": iso(overview.at),
+        "good": not found,
+        "troubles": [
+            {"code": each.code, "channel": each.channel, "sentence": each.sentence} for each in found
+        ],
+        "channels": [_channel_as_data(each) for each in overview.channels],
+        "flows": [
+            {"flow": each.name, "open": dict(each.open), "ended": dict(each.ended)} for each in overview.flows
+        ],
+    }
+
+
+def _channel_as_data(channel: ChannelView) -> dict[str, object]:
+    from convo.cli.show import iso
+
+    return {
+        "channel": channel.name,
+        "last_good_poll_at": iso(channel.last_good_poll_at),
+        "inbox": {
+            "waiting": channel.waiting_in,
+            "oldest_at": iso(channel.oldest_in),
+            "dead": sum(each.rows for each in channel.dead),
+        },
+        "outbox": {**channel.outbox, "oldest_queued_at": iso(channel.oldest_out)},
+        "reasons": [
+            {"status": each.status, "rows": each.rows, "reason": each.reason, "last_at": iso(each.last_at)}
+            for each in channel.reasons
+        ],
+        "dead": [
+            {"kind": each.status, "rows": each.rows, "reason": each.reason, "last_at": iso(each.last_at)}
+            for each in channel.dead
+        ],
+        "timers": {"waiting": channel.timers, "next_at": iso(channel.next_timer_at)},
+        "opted_out": channel.opted_out,
+    }

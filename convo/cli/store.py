@@ -1,0 +1,127 @@
+"""``convo store``: is the memory sound, and a copy of it while it is in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from convo.store.ledger import Breach
+
+_STORE = click.option(
+    "--store", default="convo.db", show_default=True, metavar="PATH", help="The store to look at."
+)
+_FORMAT = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+
+
+@click.group("store")
+def command() -> None:
+    """Look after the store: check it, copy it."""
+
+
+@command.command("check")
+@_STORE
+@_FORMAT
+def check(store: str, form: str) -> int:
+    """Check the file and the invariants across its tables. Exit 3 where anything is broken.
+
+    It only reads, also while `convo run` works on the store.
+    """
+    return _look(store, form, examples=0)
+
+
+@command.command("audit")
+@_STORE
+@_FORMAT
+@click.option(
+    "--rows",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Rows shown of each broken invariant.",
+)
+def audit(store: str, form: str, rows: int) -> int:
+    """Check as `check` does, and name the rows that break an invariant."""
+    return _look(store, form, examples=rows)
+
+
+@command.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@_STORE
+def backup(file: Path, store: str) -> None:
+    """Write a whole copy of the store to FILE, which must be new; `convo run` may go on meanwhile."""
+    import os
+
+    from convo.errors import StoreError
+    from convo.store.sqlite_views import open_views
+
+    with open_views(store) as views:
+        try:
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            raise StoreError(f"{file} is there already; name a new file") from None
+        except OSError as wrong:
+            raise StoreError(f"{file}: {(wrong.strerror or str(wrong)).lower()}") from None
+        try:
+            views.copy_to(file)
+            with open_views(str(file)) as copy:
+                damage = copy.check()
+                if damage:
+                    raise StoreError(f"{file}: the copy is damaged; is the store? See: convo store check")
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
+    click.echo(f"{file}: {file.stat().st_size} bytes, checked")
+
+
+def _look(store: str, form: str, examples: int) -> int:
+    from convo.cli.show import as_json
+    from convo.clock import SystemClock
+    from convo.errors import StoreError
+    from convo.store.sqlite_views import open_views
+
+    with open_views(store) as views:
+        damage = views.check()
+        schema = views.schema()
+        # The tables of a damaged file tell nothing that could be trusted.
+        breaches = [] if damage else views.audit(SystemClock().now(), examples)
+    broken = sum(breach.rows > 0 for breach in breaches)
+    if form == "json":
+        as_json(
+            {
+                "store": store,
+                "schema": schema,
+                "sound": not damage and not broken,
+                "damage": damage,
+                "invariants": [_as_data(breach, examples > 0) for breach in breaches],
+            }
+        )
+    else:
+        click.echo(f"schema     {schema}")
+        click.echo(f"integrity  {'ok' if not damage else 'DAMAGED'}")
+        for line in damage:
+            click.echo(f"           {line}")
+        for breach in breaches:
+            click.echo(f"{'ok    ' if not breach.rows else 'BROKEN'}     {breach.invariant.name}")
+            if breach.rows:
+                click.echo(f"           {breach.invariant.sentence}  Broken by: {breach.rows}")
+                for each in breach.examples:
+                    click.echo(f"           - {each}")
+                if 0 < len(breach.examples) < breach.rows:
+                    click.echo(f"           - and {breach.rows - len(breach.examples)} more")
+    return StoreError.exit_code if damage or broken else 0
+
+
+def _as_data(breach: Breach, with_rows: bool) -> dict[str, object]:
+    data: dict[str, object] = {
+        "name": breach.invariant.name,
+        "sentence": breach.invariant.sentence,
+        "broken": breach.rows,
+    }
+    if with_rows:
+        data["rows"] = [str(each) for each in breach.examples]
+    return data

@@ -1,0 +1,54 @@
+"""The way in for providers that push: webhooks as an ASGI app, and a server for it (extra ``web``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from convo.errors import ConfigError
+from convo.web.settings import Hook, WebSettings
+
+if TYPE_CHECKING:
+    from convo.clock import Clock
+    from convo.store.base import Store
+    from convo.web.hooks import Webhooks
+    from convo.web.server import WebServer
+
+__all__ = ["Hook", "WebSettings", "serve", "webhook_app"]
+
+_MISSING = "a webhook needs the extra 'web': pip install 'convo[web]'"
+
+
+def webhook_app(
+    hooks: Sequence[Hook],
+    store: Store,
+    clock: Clock,
+    *,
+    settings: WebSettings | None = None,
+    on_stored: Callable[[], None] = lambda: None,
+) -> Webhooks:
+    """Return an ASGI app that takes the pushes of ``hooks`` into ``store``; mount it where you like.
+
+    ``on_stored`` is called, from a thread, whenever something new stands in the inbox.
+
+    Raises:
+        ConfigError: the extra is not installed, or two hooks share a path.
+    """
+    try:
+        from convo.web.hooks import Webhooks
+    except ImportError as missing:
+        raise ConfigError(_MISSING) from missing
+    return Webhooks(hooks, store, clock, settings=settings or WebSettings(), on_stored=on_stored)
+
+
+def serve(app: Webhooks, *, host: str = "127.0.0.1", port: int = 8080) -> WebServer:
+    """Return a server that answers for ``app`` between its ``start`` and ``stop``; port 0 takes any.
+
+    Raises:
+        ConfigError: the extra is not installed.
+    """
+    try:
+        from convo.web.server import WebServer
+    except ImportError as missing:
+        raise ConfigError(_MISSING) from missing
+    return WebServer(app, host=host, port=port)

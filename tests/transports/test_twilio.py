@@ -1,0 +1,396 @@
+"""Twilio as the runtime uses it, against its stand-in: listing, sending, signed webhooks, reconciling."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+import pytest
+import requests
+
+from convo.emulators.twilio import ACCOUNT, NUMBER, TwilioEmulator
+from convo.errors import ConfigError, CredentialsError, TransportError
+from convo.messages import Address, Outbound, Status
+from convo.store import open_store
+from convo.transports import create
+from convo.transports.base import (
+    BadCredentials,
+    GiveUp,
+    OptedOut,
+    PushRequest,
+    RetryLater,
+    SendResult,
+    Sent,
+    Unknown,
+)
+from convo.transports.http import Answer, Door
+from convo.transports.twilio import OVERLAP, Settings, Twilio
+from convo.transports.twilio_answers import read_sent, signature
+from convo.web import Hook, WebSettings, serve, webhook_app
+
+NOON = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
+SENDER = "+61400000001"
+TOKEN = "emulated-auth-token"
+
+
+class Watch:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.moment = NOON
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def go_on(self, **time: float) -> None:
+        self.moment += timedelta(**time)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def emulator(watch: Watch) -> Iterator[TwilioEmulator]:
+    with TwilioEmulator(watch) as running:
+        yield running
+
+
+def connect(emulator: TwilioEmulator, watch: Watch, **environ: str) -> Twilio:
+    made = Settings.from_environ({**emulator.environ(), **environ})
+    return Twilio(made, channel="sms", clock=watch, door=Door(watch, timeout=(2.0, 0.3)))
+
+
+@pytest.fixture
+def transport(emulator: TwilioEmulator, watch: Watch) -> Iterator[Twilio]:
+    made = connect(emulator, watch)
+    made.start()
+    yield made
+    made.close()
+
+
+def outbound(recipient: str = SENDER, text: str = "hello") -> Outbound:
+    return Outbound("sms", Address(recipient), text)
+
+
+# Settings
+
+
+def test_all_missing_settings_are_named_at_once(watch: Watch) -> None:
+    with pytest.raises(ConfigError, match="TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN and TWILIO_NUMBER"):
+        create("twilio", channel="sms", clock=watch, environ={})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TWILIO_ACCOUNT_SID", "../x"), ("TWILIO_NUMBER", "me"), ("TWILIO_BASE_URL", "http://example.com")],
+)
+def test_settings_that_make_no_sense(emulator: TwilioEmulator, watch: Watch, name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        connect(emulator, watch, **{name: value})
+
+
+def test_a_wrong_token_and_a_number_of_others(emulator: TwilioEmulator, watch: Watch) -> None:
+    with pytest.raises(CredentialsError, match="TWILIO_AUTH_TOKEN") as caught:
+        connect(emulator, watch, TWILIO_AUTH_TOKEN="canary-token").start()
+    assert "canary" not in str(caught.value)
+    with pytest.raises(ConfigError, match="TWILIO_NUMBER"):
+        connect(emulator, watch, TWILIO_NUMBER="+61491570110").start()
+
+
+# Listing
+
+
+def test_each_text_is_handed_over_once_in_order(
+    transport: Twilio, emulator: TwilioEmulator, watch: Watch
+) -> None:
+    cursor = transport.poll(None).cursor
+    seen = []
+    for number in range(6):
+        emulator.text(SENDER, f"text {number}")
+        if number % 2:
+            watch.go_on(seconds=3)
+            batch = transport.poll(cursor)
+            seen += [one.text for one in batch.messages]
+            cursor = batch.cursor
+    assert seen == [f"text {number}" for number in range(6)]
+    assert transport.poll(cursor).messages == ()
+
+
+def test_what_was_there_before_the_first_poll_is_not_answered(
+    transport: Twilio, emulator: TwilioEmulator, watch: Watch
+) -> None:
+    emulator.text(SENDER, "last week")
+    watch.go_on(days=7)
+    cursor = transport.poll(None).cursor
+    watch.go_on(minutes=1)
+    emulator.text(SENDER, "today")
+    assert [one.text for one in transport.poll(cursor).messages] == ["today"]
+
+
+def test_a_text_that_is_listed_late_is_found_by_the_overlap_and_known_ones_are_dropped(
+    emulator: TwilioEmulator, watch: Watch
+) -> None:
+    store, first = open_store("memory"), connect(emulator, watch)
+    cursor = first.poll(None).cursor
+    watch.go_on(hours=1)
+    emulator.text(SENDER, "newest")
+    batch = first.poll(cursor)
+    store.accept("sms", batch.messages, cursor=batch.cursor, now=watch.now())
+    emulator.text(SENDER, "listed late", watch.now() - OVERLAP / 2)
+    again = connect(emulator, watch).poll(store.cursor("sms"))  # another process: it knows the cursor only
+    assert [one.text for one in again.messages] == ["listed late", "newest"]
+    accepted = store.accept("sms", again.messages, cursor=again.cursor, now=watch.now())
+    assert (accepted.new, accepted.duplicates) == (1, 1)
+    store.close()
+    first.close()
+
+
+def test_a_listing_of_many_pages(transport: Twilio, emulator: TwilioEmulator, watch: Watch) -> None:
+    cursor = transport.poll(None).cursor
+    for number in range(450):
+        emulator.text(SENDER, f"{number}")
+    batch = transport.poll(cursor)
+    assert [one.text for one in batch.messages] == [f"{number}" for number in range(450)]
+    assert emulator.calls("poll") == 1 + 3
+
+
+@pytest.mark.parametrize("fault", ["drop", "half", "html", "cut", "hold", "lose", "spike"])
+def test_a_poll_that_fails_loses_nothing(
+    transport: Twilio, emulator: TwilioEmulator, watch: Watch, fault: str
+) -> None:
+    cursor = transport.poll(None).cursor
+    emulator.text(SENDER, "hello")
+    emulator.fault(fault, "poll")
+    with pytest.raises(TransportError):
+        transport.poll(cursor)
+    assert [one.text for one in transport.poll(cursor).messages] == ["hello"]
+
+
+def test_an_entry_that_makes_no_sense_is_set_aside_once(transport: Twilio, emulator: TwilioEmulator) -> None:
+    page = json.dumps({"messages": [{"sid": 7}, "x"], "next_page_uri": None})
+    emulator.fault("answer", "poll", times=2, status=200, body=page)
+    first = transport.poll(None)
+    assert len(first.unreadable) == 2
+    assert transport.poll(first.cursor).unreadable == ()
+
+
+def test_a_next_page_elsewhere_is_not_followed(transport: Twilio, emulator: TwilioEmulator) -> None:
+    page = json.dumps({"messages": [], "next_page_uri": "@example.com/steal"})
+    emulator.fault("answer", "poll", status=200, body=page)
+    with pytest.raises(TransportError, match="none of this account"):
+        transport.poll(None)
+
+
+# Sending
+
+
+def test_a_text_is_sent(transport: Twilio, emulator: TwilioEmulator) -> None:
+    result = transport.send(outbound(text="é 😀 " * 40))
+    (left,) = emulator.sent()
+    assert result == Sent(left.message_id, 3)
+    assert (left.sender, left.recipient, left.text) == (NUMBER, SENDER, "é 😀 " * 40)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "kind", "code"),
+    [
+        ("+15005550001", GiveUp, "21211"),
+        ("+15005550009", GiveUp, "21614"),
+        ("+15005550003", GiveUp, "21408"),
+        ("+15005550004", OptedOut, "21610"),
+    ],
+)
+def test_recipients_that_are_refused(
+    transport: Twilio, recipient: str, kind: type[SendResult], code: str
+) -> None:
+    result = transport.send(outbound(recipient))
+    assert isinstance(result, kind)
+    assert code in result.reason  # type: ignore[union-attr]
+
+
+def test_after_stop_twilio_refuses_until_start(transport: Twilio, emulator: TwilioEmulator) -> None:
+    emulator.text(SENDER, " stop ")
+    assert isinstance(transport.send(outbound()), OptedOut)
+    emulator.text(SENDER, "START")
+    assert isinstance(transport.send(outbound()), Sent)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (401, 20003, BadCredentials),
+        (400, 20003, BadCredentials),
+        (404, 20404, BadCredentials),
+        (400, 21606, BadCredentials),
+        (429, 20429, RetryLater),
+        (429, None, RetryLater),
+        (400, 21611, RetryLater),
+        (500, None, RetryLater),
+        (503, 20503, RetryLater),
+        (502, None, Unknown),
+        (504, None, Unknown),
+        (400, 21617, GiveUp),
+        (400, None, GiveUp),
+        (302, None, GiveUp),
+        (201, None, Unknown),
+    ],
+)
+def test_what_an_answer_means(status: int, code: int | None, kind: type[SendResult]) -> None:
+    body = json.dumps({"code": code, "message": "canary +61400000001"}).encode()
+    result = read_sent(Answer(status, {"retry-after": "9"}, body), NOON)
+    assert isinstance(result, kind)
+    assert "canary" not in result.reason  # type: ignore[union-attr]
+    if isinstance(result, RetryLater):
+        assert result.after == timedelta(seconds=9)
+
+
+def test_a_line_that_breaks_around_a_send(transport: Twilio, emulator: TwilioEmulator) -> None:
+    emulator.fault("lose", "send")
+    assert isinstance(transport.send(outbound()), Unknown)
+    emulator.stop()
+    assert isinstance(transport.send(outbound()), RetryLater)
+
+
+def test_an_unknown_send_is_found_in_the_list(
+    transport: Twilio, emulator: TwilioEmulator, watch: Watch
+) -> None:
+    old = transport.send(outbound())
+    assert isinstance(old, Sent)
+    watch.go_on(seconds=5)
+    since = watch.now()
+    assert transport.find_sent(outbound(), since) is None
+    emulator.fault("lose", "send")
+    assert isinstance(transport.send(outbound()), Unknown)
+    emulator.text(SENDER, "hello")
+    found = transport.find_sent(outbound(), since)
+    assert found is not None
+    assert found.provider_id == emulator.sent()[1].message_id != old.provider_id
+    assert transport.find_sent(outbound(), since, {found.provider_id}) is None
+    assert transport.find_sent(outbound(text="other"), since) is None
+
+
+# The webhook
+
+
+def push(url: str, form: dict[str, str], *, sign: str | None = None, query: str = "") -> PushRequest:
+    given = signature(TOKEN, url, form.items()) if sign is None else sign
+    return PushRequest("POST", url, {"x-twilio-signature": given}, query, urlencode(form).encode())
+
+
+FORM = {"MessageSid": "SM1", "From": SENDER, "To": NUMBER, "Body": "é 😀 TIME", "AccountSid": ACCOUNT}
+
+
+def test_the_signature_of_twilio() -> None:
+    # Computed with RequestValidator of the package twilio 9.13.0, which agreed in 2,000 random cases too.
+    form = {
+        "CallSid": "CA1234567890ABCDE",
+        "Caller": "+14158675309",
+        "Digits": "1234",
+        "From": "+14158675309",
+        "To": "+18005551212",
+    }
+    url = "https://mycompany.com/myapp.php?foo=1&bar=2"
+    assert signature("12345", url, form.items()) == "RSOYDt4T1cUTdK1PDd93/VVr8B8="
+    assert signature("12345", "https://sms.example.com/sms", FORM.items()) == "KiczoGnau4EOmjIbHw5jj3k/HWM="
+
+
+@pytest.mark.parametrize(
+    "seen", ["https://a.example.com/sms", "https://a.example.com:443/sms"], ids=["without port", "with port"]
+)
+def test_a_signed_push_is_read_whether_the_port_was_signed_or_not(transport: Twilio, seen: str) -> None:
+    for signed_for in ("https://a.example.com/sms", "https://a.example.com:443/sms"):
+        given = signature(TOKEN, signed_for, FORM.items())
+        result = transport.received(push(seen, FORM, sign=given))
+        assert (result.status, result.headers["Content-Type"]) == (200, "text/xml")
+        (found,) = result.batch.messages
+        assert (found.sender, found.text, found.provider_id) == (SENDER, "é 😀 TIME", "SM1")
+
+
+@pytest.mark.parametrize("sign", ["", "AAAA", "é", "KiczoGnau4EOmjIbHw5jj3k/HWM="])
+def test_a_push_without_the_right_signature_is_refused(transport: Twilio, sign: str) -> None:
+    result = transport.received(push("https://a.example.com/sms", FORM, sign=sign))
+    assert (result.status, result.batch.messages) == (403, ())
+
+
+def test_a_push_that_was_altered_is_refused(transport: Twilio) -> None:
+    url = "https://a.example.com/sms"
+    good = signature(TOKEN, url, FORM.items())
+    for form in ({**FORM, "Body": "other"}, {**FORM, "Extra": ""}, {"Body": "x"}):
+        assert transport.received(push(url, form, sign=good)).status == 403
+    for other in ("https://b.example.com/sms", "http://a.example.com/sms", url + "?x=1", "https://[", ""):
+        assert transport.received(push(other, FORM, sign=good)).status == 403
+    theirs = {**FORM, "AccountSid": "AC1111111111111111"}
+    assert transport.received(push(url, theirs)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("sent", Status.SENT),
+        ("delivered", Status.DELIVERED),
+        ("undelivered", Status.FAILED),
+        ("failed", Status.FAILED),
+    ],
+)
+def test_a_status_callback_is_a_receipt(transport: Twilio, word: str, status: Status) -> None:
+    form = {"MessageSid": "SM9", "MessageStatus": word, "ErrorCode": "30007", "AccountSid": ACCOUNT}
+    result = transport.received(push("https://a.example.com/sms", form))
+    (receipt,) = result.batch.receipts
+    assert (result.status, receipt.provider_id, receipt.status) == (204, "SM9", status)
+
+
+def test_a_signed_push_that_says_nothing_known_is_set_aside(transport: Twilio) -> None:
+    result = transport.received(
+        push("https://a.example.com/sms", {"MessageSid": "SM9", "MessageStatus": "x"})
+    )
+    assert (result.status, len(result.batch.unreadable)) == (204, 1)
+
+
+def test_by_push_with_replay_receipts_and_a_sweep(emulator: TwilioEmulator, watch: Watch) -> None:
+    transport, store = connect(emulator, watch), open_store("memory")
+    # The emulator signs the address it calls; a proxy would change it, and public_url puts it right.
+    app = webhook_app([Hook("sms", transport)], store, watch, settings=WebSettings(receipt_again=()))
+    with serve(app, port=0) as server:
+        url = f"http://127.0.0.1:{server.port}/sms"
+        transport.push_to(url)
+        transport.start()
+        assert emulator.sms_url == url
+        cursor = transport.poll(None).cursor
+        emulator.text(SENDER, "START", message_id="SM1")
+        assert emulator.pusher.wait_until_idle(10)
+        assert [row.text for row in store.inbox()] == ["START"]
+        form = {"MessageSid": "SM1", "From": SENDER, "To": NUMBER, "Body": "START", "AccountSid": ACCOUNT}
+        headers = {"X-Twilio-Signature": signature(TOKEN, url, form.items())}
+        assert requests.post(url, data=form, headers=headers, timeout=10).status_code == 200
+        assert requests.post(url, data=form, timeout=10).status_code == 403
+        swept = transport.poll(cursor)
+        assert store.accept("sms", swept.messages, cursor=None, now=watch.now()).new == 0
+        assert len(store.inbox()) == 1
+        assert isinstance(transport.send(outbound()), Sent)
+        assert emulator.pusher.wait_until_idle(10)
+        assert [status for _, status in emulator.pusher.answers()] == [200, 204, 204]
+    store.close()
+    transport.close()
+
+
+def test_the_webhook_of_the_number_changes_only_as_configured(emulator: TwilioEmulator, watch: Watch) -> None:
+    emulator.sms_url = "https://someone.example.com/theirs"
+    connect(emulator, watch).start()
+    pushed = connect(emulator, watch)
+    pushed.push_to("https://ours.example.com/sms")
+    with pytest.raises(ConfigError, match="someone") as caught:
+        pushed.start()
+    assert "theirs" not in str(caught.value)
+    assert emulator.sms_url == "https://someone.example.com/theirs"
+    for before in ("", "https://demo.twilio.com/welcome/sms/reply", "https://ours.example.com/old"):
+        emulator.sms_url = before
+        pushed.start()
+        assert emulator.sms_url == "https://ours.example.com/sms"
+    polled = connect(emulator, watch)
+    polled.push_to(None)
+    polled.start()
+    assert emulator.sms_url == ""
