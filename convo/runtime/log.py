@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import sys
 import time
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from traceback import extract_tb
 
+from convo.messages import mask
+
 LEVELS = ("debug", "info", "warning", "error")
+FORMS = ("text", "json")
+
+_channel: ContextVar[str | None] = ContextVar("channel", default=None)
+_NUMBER = re.compile(r"\+[0-9]{8,15}")
+_PLACEHOLDER = re.compile(r"%[-#0 +]*[0-9.]*[a-zA-Z]")
+_OF_A_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "event", "channel"}
+
+
+@contextmanager
+def about_channel(name: str) -> Iterator[None]:
+    """Have every line that is logged within say which channel it is about."""
+    token = _channel.set(name)
+    try:
+        yield
+    finally:
+        _channel.reset(token)
 
 
 class _Line(logging.Formatter):
@@ -22,16 +44,52 @@ class _Line(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        return " ".join(super().formatMessage(record).splitlines())
+        return _masked(" ".join(super().formatMessage(record).splitlines()))
 
 
-def configure(level: str) -> None:
-    """Send what convo logs at ``level`` and above to stderr; what libraries log goes nowhere."""
+class _Object(logging.Formatter):
+    """One JSON object a line: time, level, event, channel, message, and the fields of ``extra``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": getattr(record, "event", None) or _event(record),
+            "channel": getattr(record, "channel", None) or _channel.get(),
+            "message": " ".join(record.getMessage().splitlines()),
+        }
+        line |= {name: value for name, value in vars(record).items() if name not in _OF_A_RECORD}
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return _masked(json.dumps(line, default=str))
+
+
+def _event(record: logging.LogRecord) -> str:
+    """Name what happened by the fixed words of its sentence, which are the same for every such line.
+
+    They end at the first colon, bracket or value, or, where the sentence begins with a value, after it.
+    """
+    parts = [part for part in _PLACEHOLDER.split(str(record.msg)) if re.search("[a-z]", part)]
+    said = re.split(r"[:;(]", parts[0])[0] if parts else ""
+    words = re.findall("[a-z]+", said.lower())[:6]
+    return "_".join(words) or record.name.rpartition(".")[2]
+
+
+def _masked(line: str) -> str:
+    """Mask whatever looks like a phone number, should a message hold one after all."""
+    return _NUMBER.sub(lambda found: mask(found[0]), line)
+
+
+def configure(level: str, form: str = "text") -> None:
+    """Send what convo logs at ``level`` and above to stderr; what libraries log goes nowhere.
+
+    ``form`` is one of ``FORMS``.
+    """
     ours = logging.getLogger("convo")
-    for old in [each for each in ours.handlers if isinstance(each.formatter, _Line)]:
+    for old in [each for each in ours.handlers if isinstance(each.formatter, _Line | _Object)]:
         ours.removeHandler(old)
     lines = logging.StreamHandler(sys.stderr)
-    lines.setFormatter(_Line())
+    lines.setFormatter(_Object() if form == "json" else _Line())
     ours.addHandler(lines)
     ours.setLevel(level.upper())
     root = logging.getLogger()

@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
 from convo.clock import Clock
 from convo.engine.opening import ChannelFlows
 from convo.errors import ConvoError
+from convo.runtime.channels import Channel, ChannelState, Polling, Sending
 from convo.runtime.deliver import Deliverer
 from convo.runtime.log import count, origin
 from convo.runtime.process import Processor
@@ -27,15 +27,6 @@ GRACE = timedelta(seconds=1.2)
 """How long a stop waits for the steps in hand; a poll or a send may hang much longer than that."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """One number that we serve. ``every`` is how long to rest between polls that brought nothing."""
-
-    name: str
-    transport: Transport
-    every: timedelta = timedelta(seconds=1)
 
 
 class Runtime:
@@ -53,6 +44,8 @@ class Runtime:
     ) -> None:
         self._store = store
         self._channels = tuple(channels)
+        self._draining = False
+        self.states = tuple(ChannelState(each) for each in self._channels)
         self._clock = clock
         self._random = random or Random()  # noqa: S311 - jitter, no secret
         self._rested = threading.Condition()
@@ -74,17 +67,26 @@ class Runtime:
             Deliverer(store, each.transport, each.name, clock, random=self._random) for each in self._channels
         ]
 
+        self._polling = [
+            Polling(receiver, state, clock, self._goes_on)
+            for receiver, state in zip(self._receivers, self.states, strict=True)
+        ]
+        self._sending = [
+            Sending(deliverer, state, clock, self._goes_on)
+            for deliverer, state in zip(self._deliverers, self.states, strict=True)
+        ]
+
         def worker(name: str, loop: Loop) -> Worker:
             return Worker(name, loop, clock, self.halt, self._random, patience, self._tell_rest)
 
         self._receiving = [
             worker(f"receive {channel.name}", loop)
-            for channel, loop in zip(self._channels, self._receivers, strict=True)
+            for channel, loop in zip(self._channels, self._polling, strict=True)
         ]
         self._processing = worker("process", self._processor)
         self._delivering = [
             worker(f"deliver {channel.name}", loop)
-            for channel, loop in zip(self._channels, self._deliverers, strict=True)
+            for channel, loop in zip(self._channels, self._sending, strict=True)
         ]
         self._once = threading.Thread(target=self._drain, name="convo once", daemon=True)
         self._threads: list[threading.Thread] = []
@@ -126,6 +128,11 @@ class Runtime:
         if lost:
             _log.error("%s had been read and could not be stored", count(lost, "message"))
         _log.info("stopped")
+
+    @property
+    def stalled(self) -> bool:
+        """Whether a loop has ended though nothing has asked for it."""
+        return not self.halt.asked() and not all(thread.is_alive() for thread in self._threads)
 
     # -- a phone beside it ----------------------------------------------------------------------
 
@@ -180,6 +187,15 @@ class Runtime:
                 "%s may have left before the last run ended; held as unknown", count(unknown, "outbound")
             )
 
+    def _goes_on(self, state: ChannelState, problem: ConvoError) -> bool:
+        if self._draining:
+            return True
+        others = any(not each.refused for each in self.states if each is not state)
+        if not others or not state.asked:
+            return False
+        _log.error("%s; it rests and is looked at every 10 minutes", state.explained(problem))
+        return True
+
     def _wake_processor(self) -> None:
         self._processing.wake()
 
@@ -193,7 +209,11 @@ class Runtime:
 
     def _drain(self) -> None:
         try:
-            drain(self._receivers, self._processor, self._deliverers, self._clock, self.halt.asked)
+            self._draining = True
+            drain(self._polling, self._processor, self._sending, self._clock, self.halt.asked, self.halt.wait)
+            for state in self.states:
+                for refused in state.refused.values():
+                    raise refused
         except ConvoError as problem:
             self.halt.stop(problem)
         except Exception as problem:
@@ -204,13 +224,16 @@ class Runtime:
 
 
 def drain(
-    receivers: Sequence[Receiver],
+    receivers: Sequence[Receiver | Polling],
     processor: Processor,
-    deliverers: Sequence[Deliverer],
+    deliverers: Sequence[Deliverer | Sending],
     clock: Clock,
     stopped: Callable[[], bool] = lambda: False,
+    rest: Callable[[float], object] | None = None,
 ) -> None:
     """Call the loops one after another until nothing is due any more; nothing waits for a retry.
+
+    ``rest`` waits so many seconds where a pace holds the next outbound back; without it that is left.
 
     Raises:
         TransportError: a channel could not be polled; what was there has been answered all the same.
@@ -220,8 +243,17 @@ def drain(
     for loop in loops:
         while not stopped():
             next_at = loop.once(clock.now())
-            if next_at is None or next_at > clock.now() or (isinstance(loop, Receiver) and loop.trouble):
+            if next_at is None or (isinstance(loop, Receiver | Polling) and loop.trouble):
                 break
+            left = (next_at - clock.now()).total_seconds()
+            if left <= 0:
+                continue
+            if rest is None or not isinstance(loop, Sending) or loop.paced_until != next_at:
+                break
+            rest(left)
     for receiver in receivers:
         if receiver.trouble is not None:
             raise receiver.trouble
+
+
+__all__ = ["GRACE", "Channel", "Runtime", "drain"]

@@ -1,0 +1,175 @@
+"""The loops of one channel, kept apart from those of the others: its pace, and what cannot go on.
+
+A provider that refuses us (wrong credentials, a number that is gone) at the very start ends the run: a
+person is there to see it. Later on it ends the run only where no other channel is left to serve; else the
+channel rests, is bad for all to see, and looks every ten minutes whether somebody has mended it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from convo.clock import Clock
+from convo.errors import ConfigError, ConvoError, TransportError
+from convo.runtime.deliver import Deliverer
+from convo.runtime.log import about_channel
+from convo.runtime.receive import Receiver
+from convo.transports.base import Transport
+
+LOOK_AGAIN = timedelta(minutes=10)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One number that we serve.
+
+    ``every`` is how long to rest between polls that brought nothing; ``pace`` is the least time from
+    the beginning of one send to the next, None: no limit. ``sources`` says where its settings come
+    from, for whoever has to mend them.
+    """
+
+    name: str
+    transport: Transport
+    every: timedelta = timedelta(seconds=1)
+    pace: timedelta | None = None
+    sources: str = ""
+
+
+@dataclass(slots=True)
+class ChannelState:
+    """How one channel stands; written by its own loops, read by anybody.
+
+    ``refused`` holds, for each of its loops that cannot go on, why. ``asked`` says that the provider
+    has answered something, or been found away, without refusing us.
+    """
+
+    channel: Channel
+    asked: bool = False
+    last_good_poll_at: datetime | None = None
+    trouble: str = ""
+    failed_polls: int = 0
+    refused: dict[str, ConvoError] = field(default_factory=dict)
+
+    def explained(self, problem: ConvoError) -> str:
+        """Return what a problem says, with the channel and where its settings come from."""
+        about = ""
+        if self.channel.sources and isinstance(problem, ConfigError):
+            about = f"  ({self.channel.sources})"
+        return f"the channel '{self.channel.name}': {problem}{about}"
+
+
+class GoesOn(Protocol):
+    """Decides whether the run goes on without a channel."""
+
+    def __call__(self, state: ChannelState, problem: ConvoError) -> bool:
+        """Whether others are left, now that this channel was refused because of ``problem``."""
+        ...
+
+
+class _Apart:
+    """What both loops of a channel share."""
+
+    side = ""
+
+    def __init__(self, state: ChannelState, clock: Clock, goes_on: GoesOn) -> None:
+        self._state = state
+        self._clock = clock
+        self._goes_on = goes_on
+        self._not_before: datetime | None = None
+
+    def _too_early(self, now: datetime) -> datetime | None:
+        return self._not_before if self._not_before is not None and now < self._not_before else None
+
+    def _refused(self, problem: ConfigError | TransportError) -> datetime:
+        """Rest this loop, or raise ``problem`` again."""
+        self._state.refused[self.side] = problem
+        if not self._goes_on(self._state, problem):
+            raise problem
+        self._not_before = self._clock.now() + LOOK_AGAIN
+        return self._not_before
+
+    def _went_on(self) -> None:
+        if self._state.refused.pop(self.side, None) is not None:
+            _log.info("%s goes on again (%s)", self._state.channel.name, self.side)
+
+
+class Polling(_Apart):
+    """The receiving loop of a channel."""
+
+    side = "polling"
+
+    def __init__(self, receiver: Receiver, state: ChannelState, clock: Clock, goes_on: GoesOn) -> None:
+        super().__init__(state, clock, goes_on)
+        self._receiver = receiver
+
+    @property
+    def trouble(self) -> TransportError | None:
+        """Why the last poll failed, None after a good one."""
+        return self._receiver.trouble
+
+    def once(self, now: datetime) -> datetime | None:
+        """Poll once and store what came; return when to ask again.
+
+        Raises:
+            ConfigError, TransportError: the run cannot go on until a person has changed something.
+            StoreError: as the receiver.
+        """
+        early = self._too_early(now)
+        if early is not None:
+            return early
+        try:
+            with about_channel(self._state.channel.name):
+                next_at = self._receiver.once(now)
+        except (ConfigError, TransportError) as problem:
+            return self._refused(problem)
+        self._state.asked = True
+        self._went_on()
+        trouble = self._receiver.trouble
+        if trouble is None:
+            self._state.last_good_poll_at = self._clock.now()
+            self._state.trouble, self._state.failed_polls = "", 0
+        else:
+            self._state.trouble = str(trouble)
+            self._state.failed_polls += 1
+        return next_at
+
+
+class Sending(_Apart):
+    """The delivering loop of a channel, at its pace."""
+
+    side = "sending"
+
+    def __init__(self, deliverer: Deliverer, state: ChannelState, clock: Clock, goes_on: GoesOn) -> None:
+        super().__init__(state, clock, goes_on)
+        self._deliverer = deliverer
+
+    @property
+    def paced_until(self) -> datetime | None:
+        """When the next outbound may leave, where nothing but the pace holds it back."""
+        return None if self._state.refused.get(self.side) else self._not_before
+
+    def once(self, now: datetime) -> datetime | None:
+        """Hand over the next outbound if its time has come; return when to call again.
+
+        Raises:
+            ConfigError, TransportError: the run cannot go on until a person has changed something.
+            StoreError: as the deliverer.
+        """
+        early = self._too_early(now)
+        if early is not None:
+            return early
+        self._not_before = None
+        try:
+            with about_channel(self._state.channel.name):
+                next_at = self._deliverer.once(now)
+        except (ConfigError, TransportError) as problem:
+            return self._refused(problem)
+        self._went_on()
+        pace = self._state.channel.pace
+        if pace is not None and next_at is not None and next_at <= now:
+            self._not_before = next_at = now + pace
+        return next_at
