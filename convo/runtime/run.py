@@ -21,7 +21,6 @@ from convo.runtime.process import Processor
 from convo.runtime.receive import Receiver
 from convo.runtime.worker import Halt, Loop, Worker
 from convo.store.base import Store
-from convo.transports.base import Transport
 
 GRACE = timedelta(seconds=1.2)
 """How long a stop waits for the steps in hand; a poll or a send may hang much longer than that."""

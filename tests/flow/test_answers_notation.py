@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint
 from types import ModuleType
 
 import pytest
@@ -191,7 +191,7 @@ def without_re2(monkeypatch: pytest.MonkeyPatch) -> None:
         ("[A-Z]{3}[0-9]+", "ABC12", "ABC"),
         (r"\d{3}-?\d{4}", "123-4567", "123-456"),
         ("(red|green|blue)( light)?", "blue light", "blue lights"),
-        ("[^@ ]+@[^@ ]+", "a@b", "a@b@c"),
+        (r"[^@\s]+@[^@\s]+", "a@b", "a@b@c"),
         (r"[]x\]]{2}", "]x", "]"),
         ("(?:[A-Z]{2} ?){2,4}", "AB CD", "AB C"),
         ("a|bc", "bc", "ac"),
@@ -208,8 +208,9 @@ def test_patterns_match_the_whole_text(source: str, fits: str, fails: str) -> No
 @pytest.mark.usefixtures("without_re2")
 @pytest.mark.parametrize(
     "source",
-    ["(a+)+", "(a|a)*b", "(a|b|ab)*c", ".*.*.*x", "(a*)*", r"(a)\1", "(?=x)x", "(?i)x", "(?P<n>x)", "a{300}",
-     "((a{0,9}){0,9}){0,9}", "(" * 30 + "a" + ")" * 30, "x" * 301, "(a", "a)", "[a", "a**", "[[a]b]", "x{,}{,}*"],
+    ["(a+)+", "(a|a)*b", "(a|b|ab)*c", ".*.*.*x", "(a*)*", r"(a)\1", "(?=x)x", "(?i)x", "(?P<n>x)",
+     "a{300}", "((a{0,9}){0,9}){0,9}", "(" * 30 + "a" + ")" * 30, "x" * 301, "(a", "a)", "[a",
+     "a**", "[[a]b]", "x{,}{,}*"],
 )  # fmt: skip
 def test_patterns_that_may_take_long_are_refused(source: str) -> None:
     with pytest.raises(answer_pattern.BadPattern):
@@ -219,7 +220,7 @@ def test_patterns_that_may_take_long_are_refused(source: str) -> None:
 
 
 @pytest.mark.usefixtures("without_re2")
-@pytest.mark.parametrize("source", [".*a.*", "[a-z]*[a-z]*1", "(a|b){0,14}c", "(a?){14}b", "(aa?b?){0,7}c"])
+@pytest.mark.parametrize("source", [".*a.*1", "[a-z]*[a-z]*1", "(a|b){0,14}c", "(a?){14}b", "(aa?b?){0,7}c"])
 def test_the_slowest_patterns_let_in_are_quick(source: str) -> None:
     matches = answer_pattern.compiled(source)
     started = time.process_time()
@@ -263,8 +264,8 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     vars(module).update(colour=colour, no_kind=no_kind)
     monkeypatch.setitem(sys.modules, "fake_answers", module)
 
-    def found(**wanted: str) -> EntryPoints:
-        return EntryPoints(points).select(**wanted)
+    def found(group: str, name: str | None = None) -> list[EntryPoint]:
+        return [each for each in points if each.group == group and name in (None, each.name)]
 
     def offer(name: str, value: str) -> None:
         points.append(EntryPoint(name, value, answers.GROUP))
@@ -292,7 +293,7 @@ def test_a_package_that_offers_no_answer_type(offered: Callable[[str, str], None
 
 
 def test_packages_are_asked_only_for_unknown_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked(**_wanted: str) -> EntryPoints:
+    def asked(**_wanted: str) -> list[EntryPoint]:
         raise AssertionError("looked for packages")
 
     monkeypatch.setattr(answers, "entry_points", asked)
