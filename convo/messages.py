@@ -89,13 +89,20 @@ class OutboundKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """One SMS that we want to leave. ``id`` is 0 until the store has given it a row in the outbox."""
+    """One SMS that we want to leave. ``id`` is 0 until the store has given it a row in the outbox.
+
+    ``number`` is the conversation that it belongs to (0 for none), ``asks`` the entry whose question it is.
+    ``not_before`` holds it until then: nobody asked for it, and it is a time of quiet.
+    """
 
     channel: str
     recipient: Address = field(repr=False)
     text: str = field(repr=False)
     kind: OutboundKind = OutboundKind.REPLY
     id: int = 0
+    not_before: datetime | None = None
+    number: int = 0
+    asks: int = 0
 
 
 class Status(StrEnum):

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from convo.analysis.unset import unset
 from convo.engine.machine import CompiledFlow, MachineRow, rows
 from convo.engine.opening import OPT_OUT_WORDS
-from convo.flow.model import Arm, Card, Effects, State
-from convo.flow.problems import Position, Problem, Severity
-from convo.flow.template import BUILT_IN, Expression, Template
+from convo.flow.model import Card
+from convo.flow.problems import Problem, Severity
 from convo.flow.triggers import MatcherKind, fold
 from convo.sms import cost, culprits
 
@@ -35,7 +35,7 @@ def check(compiled: CompiledFlow, lines: list[str] | None = None) -> list[Proble
     found = [
         *_unreached(compiled, reached),
         *_never_left(compiled, machine, reached),
-        *_unset(compiled, machine),
+        *unset(compiled, machine),
         *_opt_out_words(compiled),
         *_too_long(compiled),
     ]
@@ -58,7 +58,7 @@ def _reached(compiled: CompiledFlow, machine: list[MachineRow]) -> set[str]:
 
 def _unreached(compiled: CompiledFlow, reached: set[str]) -> Iterable[Problem]:
     for state in compiled.flow.states.values():
-        if state.name not in reached:
+        if state.name not in reached and not state.scope and not state.returns:
             yield Problem(
                 "C001",
                 f"nothing leads to the state '{state.name}'",
@@ -82,89 +82,6 @@ def _never_left(compiled: CompiledFlow, machine: list[MachineRow], reached: set[
                 Severity.ADVICE,
                 hint="people can leave it only by opting out",
             )
-
-
-def _unset(compiled: CompiledFlow, machine: list[MachineRow]) -> Iterable[Problem]:
-    """Walk forward with the names that are set on every path, until nothing changes."""
-    flow = compiled.flow
-    always = {name for name, datum in flow.data.items() if datum.first is not None or datum.given}
-    entering: dict[str, set[str]] = {str(compiled.machine.initial): set(always)}
-    changed = True
-    while changed:
-        changed = False
-        for row in machine:
-            if row.source not in entering:
-                continue
-            inside = entering[row.source] | _set_by(_entry(flow.states.get(row.source)))
-            after = inside | _set_by(row.action.effects if row.action else Effects())
-            # Staying keeps what was set before, and what a stay sets may not have happened.
-            dest = row.dest
-            if dest is None:
-                continue
-            known = entering.get(dest)
-            merged = after if known is None else known & after
-            if merged != known:
-                entering[dest] = set(merged)
-                changed = True
-    told: set[tuple[str, Position]] = set()
-    for row in machine:
-        if row.source in entering:
-            inside = entering[row.source] | _set_by(_entry(flow.states.get(row.source)))
-            for reading, names in _readings_of_row(row, inside):
-                yield from _missing(compiled, reading, names, row.source, told)
-    for name, names in entering.items():
-        state = flow.states.get(name)
-        if state is not None:
-            for reading, visible in _readings(state.entry, names):
-                yield from _missing(compiled, reading, visible, name, told)
-
-
-Reading = Expression | Template
-
-
-def _readings_of_row(row: MachineRow, names: set[str]) -> Iterable[tuple[Reading, set[str]]]:
-    arm: Arm | None = row.arm
-    if row.action is not None:
-        if row.action.condition is not None:
-            yield row.action.condition, names
-            names = names | row.action.condition.asked
-        yield from _readings(row.action.effects, names)
-        names = names | _set_by(row.action.effects)
-    if arm is not None and arm.condition is not None:
-        yield arm.condition, names
-
-
-def _readings(effects: Effects, names: set[str]) -> Iterable[tuple[Reading, set[str]]]:
-    names = set(names)
-    for line in effects.set:
-        yield line.value, set(names)
-        names.add(line.name)
-    for text in effects.reply:
-        yield text, names
-
-
-def _missing(
-    compiled: CompiledFlow, reading: Reading, names: set[str], state: str, told: set[tuple[str, Position]]
-) -> Iterable[Problem]:
-    for name in sorted(reading.needs - names - set(BUILT_IN)):
-        position = reading.source.position
-        if name in compiled.flow.types and (name, position) not in told:
-            told.add((name, position))
-            yield Problem(
-                "C003",
-                f"'{name}' may not be set yet when this is said in the state '{state}'",
-                position,
-                reading.source.length,
-                hint=f"give it a first value under data, ask '{name} is set', or write {name} | default(…)",
-            )
-
-
-def _entry(state: State | None) -> Effects:
-    return state.entry if state is not None else Effects()
-
-
-def _set_by(effects: Effects) -> set[str]:
-    return {line.name for line in effects.set}
 
 
 def _opt_out_words(compiled: CompiledFlow) -> Iterable[Problem]:

@@ -20,6 +20,9 @@ class Conversation:
     ``steps`` counts the steps taken. ``now_at`` is the ``now`` of the last step. ``version`` is the
     content hash of the flow file that the last step ran on. ``ended`` is the disposition, None while
     the conversation is open. ``closed_told`` says that the sender has been told that it is over.
+    ``trail`` are the questions answered, for going back. ``heard`` is the folded text of the answer that
+    was accepted last, ``leaving`` the keyword that has to be sent again to leave. ``kept`` is what this
+    sender's conversations leave behind for later ones, by flow.
     """
 
     channel: str
@@ -38,6 +41,10 @@ class Conversation:
     ended: str | None = None
     ended_at: datetime | None = None
     closed_told: bool = False
+    trail: tuple[str, ...] = ()
+    heard: str = field(default="", repr=False)
+    leaving: str = ""
+    kept: Mapping[str, Mapping[str, Value]] = field(default_factory=dict, repr=False)
 
     @property
     def is_open(self) -> bool:
@@ -47,20 +54,40 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The sender wrote. ``sent_at`` is the provider's timestamp, None where it gave none."""
+    """The sender wrote. ``sent_at`` is the provider's timestamp, None where it gave none.
+
+    ``late``: it was sent before the question that waits now had been handed over.
+    """
 
     text: str = field(repr=False)
     received_at: datetime
     sent_at: datetime | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
-    """A timer of the conversation's state came due."""
+    """A timer of the conversation's state came due.
+
+    ``asked_at`` is when the question that waits was handed over, None where that is not known;
+    ``pending`` says that it has not been yet.
+    """
 
     name: str
     entry: int
     due_at: datetime
+    asked_at: datetime | None = None
+    pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """A service answered, or did not: ``result`` is ok, error or timeout, ``values`` what it told us."""
+
+    result: str
+    entry: int
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +98,7 @@ class Started:
     given: Mapping[str, Value] = field(default_factory=dict, repr=False)
 
 
-Event = Received | TimerFired | Started
+Event = Received | TimerFired | CallAnswered | Started
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +107,24 @@ class Timer:
 
     name: str
     due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A service that is to be asked after the commit: its name, and what it is told."""
+
+    service: str
+    given: Mapping[str, Value] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer as it was taken: the text, the clean value, and how it matched."""
+
+    name: str
+    text: str = field(repr=False)
+    value: Value = field(repr=False)
+    how: str = ""
 
 
 class ConsentKind(StrEnum):
@@ -107,7 +152,8 @@ class Step:
 
     ``conversation`` is how it stands afterwards. ``timers`` are those set by this step. ``event`` and
     ``now`` are what the step was made from, so that the journal can make it again. ``took`` names the
-    transitions taken, in order, as ``source trigger dest``. ``notes`` are sentences for the journal.
+    transitions taken, in order, as ``source trigger dest``. ``notes`` are sentences for the
+    journal, ``request`` is a service to be asked.
     ``fault`` is set where the step was undone.
     """
 
@@ -118,6 +164,8 @@ class Step:
     outbound: tuple[Outbound, ...] = ()
     timers: tuple[Timer, ...] = ()
     consent: tuple[Consent, ...] = ()
+    request: Request | None = None
+    answers: tuple[Answered, ...] = ()
     took: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fault: str | None = None

@@ -8,97 +8,95 @@ Conditions and callbacks are objects, never strings: transitions would import an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, cast
 
-from transitions import EventData, Machine, State
+from transitions import EventData, Machine
 
+from convo.engine.recognise import Recognisers
+from convo.engine.scene import Scene, SenderMachine
 from convo.errors import Fault
-from convo.flow.model import Action, Arm, Card, Effects, Flow, Rule
+from convo.flow.model import NOTHING, Action, Arm, Effects, Flow
 from convo.flow.template import Expression
-from convo.flow.triggers import Matcher, MatcherKind, fold, matches
-from convo.flow.values import Value
 
 ONWARD = "onward"
 """The generated trigger of a step: fired within the same step, without waiting."""
 
+SKIP = "skip"
+"""The generated trigger of a question that is passed over on entering."""
 
-@dataclass(slots=True)
-class Scene:
-    """What expressions and texts can see: the conversation's data beside the built-in names."""
-
-    data: dict[str, Value]
-    built_in: Mapping[str, Value]
-
-    def names(self) -> dict[str, Value]:
-        """Return everything visible, by name."""
-        return {**self.data, **self.built_in}
-
-    def after(self, effects: Effects) -> Scene:
-        """Return the scene after ``set``, top to bottom, each line seeing those above it.
-
-        Raises:
-            Fault: a value could not be worked out.
-        """
-        if not effects.set:
-            return self
-        data = dict(self.data)
-        names = self.names()
-        for line in effects.set:
-            value = line.value
-            result = value.evaluate(names) if isinstance(value, Expression) else value.render(names)
-            data[line.name] = names[line.name] = result
-        return Scene(data, self.built_in)
+WRONG = "wrong"
+"""The generated trigger of a wrong answer."""
 
 
-class SenderMachine:
-    """One sender's machine: the model that transitions moves. Made for a step and dropped after it."""
+class Does(StrEnum):
+    """What a transition does beside its action."""
 
-    __slots__ = ("_scratch", "scene", "state", "took")
-
-    def __init__(self, state: str, scene: Scene) -> None:
-        self.state = state
-        self.scene = scene
-        self.took: Take | None = None
-        self._scratch: dict[int, Scene] = {}
-
-    def after(self, action: Action | None) -> Scene:
-        """Return the scene as the action's ``set`` would leave it; nothing is kept yet."""
-        if action is None or not action.effects.set:
-            return self.scene
-        if id(action) not in self._scratch:
-            self._scratch[id(action)] = self.scene.after(action.effects)
-        return self._scratch[id(action)]
-
-    def moved_on(self, scene: Scene) -> None:
-        """Go on with ``scene`` as what is now true."""
-        self.scene = scene
-        self.took = None
-        self._scratch = {}
+    ACT = "act"
+    ANSWER = "answer"
+    PASS_OVER = "pass over"  # noqa: S105 - no password
+    SORRY = "sorry"
+    BACK = "back"
+    NOTHING_BEFORE = "nothing before"
+    REMIND = "remind"
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
     """The conditions of one transition: ``if`` sees the data as it was, ``goto`` what ``set`` made of it."""
 
-    action: Action | None
-    arm: Arm | None
+    before: Expression | None
+    after: tuple[Expression, ...]
+    effects: Effects
+    scope: str
+    goto_scope: str
 
     def __call__(self, event: EventData) -> bool:
         """Return whether the transition may be taken."""
         model = cast(SenderMachine, event.model)
-        before = self.action.condition if self.action is not None else None
-        if before is not None and not _holds(before, model.scene):
+        if self.before is not None and not _holds(self.before, model.scene, self.scope):
             return False
-        after = self.arm.condition if self.arm is not None else None
-        return after is None or _holds(after, model.after(self.action))
+        if not self.after:
+            return True
+        scene = model.after(self.effects, self.scope)
+        return all(_holds(condition, scene, self.goto_scope) for condition in self.after)
 
     def __str__(self) -> str:
         """Return the conditions as the author wrote them."""
-        action = self.action.condition if self.action else None
-        arm = self.arm.condition if self.arm else None
-        return " and ".join(str(part.source) for part in (action, arm) if part is not None)
+        parts = [self.before, *self.after] if self.before is not None else self.after
+        return " and ".join(str(part.source) for part in parts if part is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class TriesSpent:
+    """Whether this wrong answer is the last that the question allows."""
+
+    limit: int
+
+    def __call__(self, event: EventData) -> bool:
+        """Return whether it is."""
+        return cast(SenderMachine, event.model).tries >= self.limit
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"tries >= {self.limit}"
+
+
+@dataclass(frozen=True, slots=True)
+class CameFrom:
+    """Whether a question is the one that this sender answered before."""
+
+    question: str
+
+    def __call__(self, event: EventData) -> bool:
+        """Return whether it is."""
+        trail = cast(SenderMachine, event.model).trail
+        return bool(trail) and trail[-1] == self.question
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"after {self.question}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,35 +108,21 @@ class Take:
     line: int
     action: Action | None = None
     arm: Arm | None = None
+    does: Does = Does.ACT
 
     def __call__(self, event: EventData) -> None:
         """Note it."""
         cast(SenderMachine, event.model).took = self
 
+    @property
+    def effects(self) -> Effects:
+        """What is done before the state is left."""
+        return self.action.effects if self.action is not None else NOTHING
 
-@dataclass(frozen=True, slots=True)
-class Recognisers:
-    """Which triggers a text could mean; whether there is such a transition is the Machine's to say."""
-
-    words: dict[str, list[str]] = field(default_factory=dict)
-    kinds: dict[str, list[tuple[str, Matcher]]] = field(default_factory=dict)
-    anywhere_kinds: list[tuple[str, Matcher]] = field(default_factory=list)
-    labels: dict[str, str] = field(default_factory=dict)
-
-    def of_words(self, text: str) -> Iterator[str]:
-        """Yield the triggers whose word the whole text is: a state's own before those of ``anywhere``."""
-        yield from self.words.get(fold(text), ())
-
-    def of_kinds(self, state: str, text: str) -> Iterator[str]:
-        """Yield what else it fits: the state's kinds in file order, ``anywhere``'s, the two ``else``."""
-        for trigger, matcher in self.kinds.get(state, ()):
-            if matches(matcher, text):
-                yield trigger
-        for trigger, matcher in self.anywhere_kinds:
-            if matches(matcher, text):
-                yield trigger
-        yield "else"
-        yield "anywhere_else"
+    @property
+    def scope(self) -> str:
+        """The sub-flow that the action is part of."""
+        return self.action.scope if self.action is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +144,19 @@ class CompiledFlow:
             return False
         return bool(event.trigger(model))
 
-    def words(self, state: str) -> list[str]:
+    def takes(self, state: str, trigger: str) -> bool:
+        """Return whether the Machine has a transition from ``state`` for a trigger."""
+        event = self.machine.events.get(trigger)
+        return event is not None and bool(event.transitions.get(state))
+
+    def words(self, state: str, language: str = "") -> list[str]:
         """Return the words that the Machine takes in ``state``, as the author wrote them."""
-        labels = self.recognisers.labels
+        labels = self.recognisers.labels_in(language)
         return list(
             dict.fromkeys(
                 labels[name]
                 for name, event in self.machine.events.items()
-                if "word" in name and event.transitions.get(state)
+                if "word" in name and name in labels and event.transitions.get(state)
             )
         )
 
@@ -178,7 +167,10 @@ class CompiledFlow:
 
 @dataclass(frozen=True, slots=True)
 class MachineRow:
-    """One transition of the Machine, in the author's words. ``dest`` is None for staying."""
+    """One transition of the Machine, in the author's words. ``dest`` is None for staying.
+
+    ``name`` is the trigger's generated name, by which a step says what it took.
+    """
 
     source: str
     trigger: str
@@ -186,8 +178,23 @@ class MachineRow:
     dest: str | None
     effects: str
     line: int
-    action: Action | None = None
-    arm: Arm | None = None
+    name: str = ""
+    take: Take | None = None
+
+    @property
+    def action(self) -> Action | None:
+        """The action of the transition."""
+        return self.take.action if self.take is not None else None
+
+    @property
+    def arm(self) -> Arm | None:
+        """The line of a goto that the transition stands for."""
+        return self.take.arm if self.take is not None else None
+
+    @property
+    def taken(self) -> str:
+        """How a step names the transition among those that it took."""
+        return taken(self.source, self.trigger, self.dest)
 
     def as_data(self) -> dict[str, Any]:
         """Return the row as plain data, for ``--format json``."""
@@ -201,6 +208,11 @@ class MachineRow:
         }
 
 
+def taken(source: str, label: str, dest: str | None) -> str:
+    """Return how a step names a transition that it took."""
+    return f"{source} · {label} → {dest or 'stays'}"
+
+
 def end_state(disposition: str) -> str:
     """Return the name of the final state that stands for an ``end`` written in an action."""
     return f"end: {disposition}"
@@ -208,7 +220,9 @@ def end_state(disposition: str) -> str:
 
 def compile_flow(flow: Flow) -> CompiledFlow:
     """Return the flow as a stock Machine."""
-    return _Compiler(flow).compiled()
+    from convo.engine.compile import Compiler
+
+    return Compiler(flow).compiled()
 
 
 def rows(compiled: CompiledFlow) -> list[MachineRow]:
@@ -217,113 +231,34 @@ def rows(compiled: CompiledFlow) -> list[MachineRow]:
     for trigger in compiled.machine.events:
         for transition in compiled.machine.get_transitions(trigger=trigger):
             take = next((hook for hook in transition.before if isinstance(hook, Take)), None)
-            guard = next((c.func for c in transition.conditions if isinstance(c.func, Guard)), None)
+            conditions = [str(each.func) for each in transition.conditions]
             found.append(
                 MachineRow(
                     source=transition.source,
                     trigger=take.label if take else trigger,
-                    condition=str(guard) if guard else "",
+                    condition=" and ".join(filter(None, conditions)),
                     dest=transition.dest,
-                    effects=_summary(take.action.effects) if take and take.action else "",
+                    effects=_summary(take) if take else "",
                     line=take.line if take else 0,
-                    action=take.action if take else None,
-                    arm=take.arm if take else None,
+                    name=trigger,
+                    take=take,
                 )
             )
     order = {name: index for index, name in enumerate(compiled.machine.states)}
     return sorted(found, key=lambda row: order[row.source])
 
 
-def _holds(condition: Expression, scene: Scene) -> bool:
-    value = condition.evaluate(scene.names())
+def _holds(condition: Expression, scene: Scene, scope: str) -> bool:
+    value = condition.evaluate(scene.names(scope))
     if not isinstance(value, bool):
         raise Fault(f"the condition '{condition.source}' is neither yes nor no")
     return value
 
 
-def _summary(effects: Effects) -> str:
-    parts = [f"set {line.name}" for line in effects.set]
-    return ", ".join(parts + ["reply"] * bool(effects.reply))
-
-
-class _Compiler:
-    """Builds one Machine; each method adds the transitions of one row of the language's table."""
-
-    def __init__(self, flow: Flow) -> None:
-        self.flow = flow
-        self.known = Recognisers()
-        ends = {arm.end for arm in self._arms() if arm.end is not None}
-        states = [State(name, final=state.card is Card.END) for name, state in flow.states.items()]
-        states += [State(end_state(end), final=True) for end in sorted(ends)]
-        self.machine = Machine(
-            model=None,
-            states=states,
-            initial=flow.start,
-            auto_transitions=False,
-            send_event=True,
-            ignore_invalid_triggers=True,
-        )
-
-    def compiled(self) -> CompiledFlow:
-        waiting = [state for state in self.flow.states.values() if state.card is Card.COMMAND]
-        for state in waiting:
-            for rule in state.rules:
-                self._rule(rule, state.name)
-        for state in waiting:
-            if state.anywhere:
-                for rule in self.flow.anywhere:
-                    self._rule(rule, state.name, prefix="anywhere_")
-        for state in self.flow.states.values():
-            for arm in state.goto if state.card is Card.STEP else ():
-                self._add(ONWARD, state.name, Take(ONWARD, "(goes on)", arm.position.line, None, arm))
-        return CompiledFlow(self.flow, self.machine, self.known)
-
-    def _arms(self) -> Iterator[Arm]:
-        rules = [*self.flow.anywhere, *(rule for state in self.flow.states.values() for rule in state.rules)]
-        for rule in rules:
-            for action in rule.actions:
-                yield from action.goto
-        for state in self.flow.states.values():
-            yield from state.goto
-
-    def _rule(self, rule: Rule, source: str, prefix: str = "") -> None:
-        for matcher in rule.matchers:
-            trigger = self._trigger(matcher, source, prefix)
-            for action in rule.actions:
-                for arm in action.goto or (None,):
-                    line = (arm or action).position.line
-                    self._add(trigger, source, Take(trigger, matcher.label, line, action, arm))
-
-    def _trigger(self, matcher: Matcher, source: str, prefix: str) -> str:
-        """Return the generated name of the trigger; one per word, shared by all states."""
-        known = self.known
-        if matcher.kind is MatcherKind.ELSE:
-            return prefix + "else"
-        if matcher.kind is MatcherKind.WORD:
-            names = known.words.setdefault(matcher.word, [])
-            mine = [name for name in names if name.startswith(prefix + "word")]
-            if not mine:
-                mine = [f"{prefix}word_{len(known.labels) + 1}"]
-                names += mine
-                known.labels[mine[0]] = matcher.label
-            return mine[0]
-        peers = known.anywhere_kinds if prefix else known.kinds.setdefault(source, [])
-        for name, peer in peers:
-            if peer is matcher:
-                return name
-        name = f"{prefix}kind_{len(known.labels) + 1}"
-        known.labels[name] = matcher.label
-        peers.append((name, matcher))
-        return name
-
-    def _add(self, trigger: str, source: str, take: Take) -> None:
-        arm, action = take.arm, take.action
-        dest = None if arm is None else end_state(arm.end) if arm.end is not None else arm.to
-        conditional = (action and action.condition) or (arm and arm.condition)
-        self.machine.add_transition(
-            trigger,
-            source,
-            dest,
-            conditions=[Guard(action, arm)] if conditional else None,
-            before=[take],
-        )
+def _summary(take: Take) -> str:
+    parts = [] if take.does in (Does.ACT, Does.ANSWER) else [str(take.does)]
+    for effects in (take.effects, take.arm.effects if take.arm is not None else NOTHING):
+        parts += [f"set {line.name}" for line in effects.set]
+        parts += ["reply"] * bool(effects.reply)
+        parts += [f"tell {tell.person.name}" for tell in effects.tell]
+    return ", ".join(parts)

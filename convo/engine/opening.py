@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from convo.engine.conversation import (
+    CallAnswered,
     Consent,
     ConsentKind,
     Conversation,
@@ -21,9 +22,12 @@ from convo.engine.conversation import (
     TimerFired,
 )
 from convo.engine.machine import CompiledFlow
-from convo.engine.step import built_in_text, moment_of, opened, repeated, step
+from convo.engine.said import built_in_text, listed
+from convo.engine.step import moment_of, opened, repeated, said_instead, step
 from convo.errors import ConvoError
-from convo.flow.triggers import fold
+from convo.flow.model import Flow
+from convo.flow.triggers import fold, matches, value_of
+from convo.flow.values import Value
 from convo.messages import Address, Outbound, OutboundKind
 
 OPT_OUT_WORDS = ("STOP", "STOPALL", "UNSUBSCRIBE", "QUIT", "END", "CANCEL")
@@ -41,6 +45,19 @@ class NoFlow(ConvoError):
     """Nothing on this channel answers: no default flow, and the text is no keyword."""
 
 
+class NotGiven(ConvoError):
+    """A conversation that we start lacks data that its flow has to be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """A keyword as it was sent: the flow it opens, the language it is a word of, the value it brings."""
+
+    flow: str
+    language: str
+    value: Value | None = None
+
+
 @dataclass(frozen=True)
 class ChannelFlows:
     """The flows that one channel serves, by name; ``default`` opens for any text that is no keyword."""
@@ -50,12 +67,33 @@ class ChannelFlows:
     default: str | None = None
     opt_out: tuple[str, ...] = OPT_OUT_WORDS
     opt_in: tuple[str, ...] = OPT_IN_WORDS
-    keywords: Mapping[str, str] = field(init=False)
+    keywords: Mapping[str, Keyword] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Work out which folded keyword opens which flow."""
-        found = {fold(word): name for name, compiled in self.flows.items() for word in compiled.flow.keywords}
+        """Work out which folded keyword opens which flow, in which language."""
+        found: dict[str, Keyword] = {}
+        for name, compiled in self.flows.items():
+            flow = compiled.flow
+            for language, words in {**flow.twin_keywords, flow.language: flow.keywords}.items():
+                found |= {fold(word): Keyword(name, language) for word in words}
         object.__setattr__(self, "keywords", found)
+
+    def keyword_of(self, text: str) -> Keyword | None:
+        """Return the keyword that a text is, with its value where it takes one."""
+        folded = fold(text)
+        plain = self.keywords.get(folded)
+        for name, compiled in self.flows.items():
+            for word, matcher in compiled.flow.keyword_values.items():
+                start = fold(word) + " "
+                rest = folded[len(start) :]
+                if folded.startswith(start) and rest and matches(matcher, rest):
+                    # The value is taken as it was typed, after the word.
+                    typed = text.strip().split(None, word.count(" ") + 1)[-1]
+                    return Keyword(name, compiled.flow.language, value_of(matcher, typed))
+        if plain is None:
+            return None
+        needs = plain.flow in self.flows and _word_in(folded, self.flows[plain.flow].flow)
+        return None if needs else plain
 
     def opt_out_words(self, conversation: Conversation | None) -> frozenset[str]:
         """Return the folded words that mean "leave me alone" to this sender now."""
@@ -90,9 +128,22 @@ def answer(
     """
     if isinstance(event, Received):
         return _received(flows, sender, conversation, event, now, opted_out)
-    if isinstance(event, TimerFired):
+    if isinstance(event, Started):
+        return _started(flows, sender, conversation, event, now, opted_out)
+    return _due(flows, conversation, event, now)
+
+
+def _due(
+    flows: ChannelFlows, conversation: Conversation | None, event: TimerFired | CallAnswered, now: datetime
+) -> tuple[Step, ...]:
+    """Step a timer, or the answer of a service; nothing where the conversation has gone on."""
+    if conversation is None or not conversation.is_open or event.entry != conversation.entry:
         return ()
-    return _started(flows, sender, conversation, event, now, opted_out)
+    compiled = flows.flows.get(conversation.flow)
+    if compiled is None:
+        return ()
+    taken = step(compiled, _in_a_known_state(compiled, conversation), event, now)
+    return () if taken is None else (taken,)
 
 
 def _received(
@@ -115,25 +166,39 @@ def _received(
         left = _ended(conversation, event, now, "left", f"this channel does not serve {conversation.flow}")
         return (left, *_open_by_text(flows, sender, left.conversation, event, now))
     current = _in_a_known_state(compiled, conversation)
-    taken = step(compiled, current, event, now, keywords=flows.keywords)
-    if taken is not None:
-        return (taken,)
-    if flows.keywords[word] == conversation.flow:
+    keyword = flows.keyword_of(event.text)
+    taken = step(compiled, current, event, now, keywords=() if keyword is None else (word,))
+    if taken is not None or keyword is None:
+        return () if taken is None else (taken,)
+    if keyword.flow == conversation.flow:
         return (repeated(compiled, current, event, now),)
-    left = _ended(conversation, event, now, "left", f"sent the keyword of {flows.keywords[word]}")
+    if _takes_any_text(compiled, current) and conversation.leaving != word:
+        text = built_in_text(compiled, "leave", {"word": event.text.strip()}, conversation.language)
+        return (said_instead(compiled, current, event, now, text, word),)
+    left = _ended(conversation, event, now, "left", f"sent the keyword of {keyword.flow}")
     return (left, *_open_by_text(flows, sender, left.conversation, event, now))
+
+
+def _takes_any_text(compiled: CompiledFlow, conversation: Conversation) -> bool:
+    """Return whether the state would take any words at all for an answer."""
+    state = compiled.flow.states.get(conversation.state)
+    question = state.question if state is not None else None
+    if question is not None and question.answer is not None:
+        return question.answer.kind in ("text", "anything")
+    rules = state.rules if state is not None else ()
+    return any(matcher.kind == "text" for rule in rules for matcher in rule.matchers)
 
 
 def _open_by_text(
     flows: ChannelFlows, sender: Address, last: Conversation | None, event: Received, now: datetime
 ) -> tuple[Step, ...]:
-    by_keyword = flows.keywords.get(fold(event.text))
-    name = by_keyword or flows.default
+    by_keyword = flows.keyword_of(event.text)
+    name = by_keyword.flow if by_keyword is not None else flows.default
     compiled = flows.flows.get(name) if name is not None else None
     if compiled is None or compiled.flow.needs_data:
         raise NoFlow("no flow of this channel is opened by this text: name a default flow or a keyword")
     if by_keyword is not None:
-        return (_open(compiled, flows.channel, sender, last, event, now, greet=True),)
+        return (_open(compiled, flows.channel, sender, last, event, now, keyword=by_keyword),)
     over = last is not None and last.flow == compiled.flow.name and last.ended not in ("left", "opted out")
     if over and last is not None and compiled.flow.keywords and not compiled.flow.restart:
         return () if last.closed_told else (_over(compiled, last, event, now),)
@@ -155,6 +220,14 @@ def _started(
     served = conversation is not None and conversation.flow in flows.flows
     if opted_out or (conversation is not None and conversation.is_open and served):
         return ()
+    missing = [
+        datum.name
+        for datum in compiled.flow.data.values()
+        if datum.given and datum.first is None and datum.name not in event.given
+    ]
+    if missing:
+        names = listed(missing)
+        raise NotGiven(f"'{event.flow}' has to be given {names}: start it with --set {missing[0]}=…")
     if conversation is not None and conversation.is_open:
         left = _ended(conversation, event, now, "left", f"this channel does not serve {conversation.flow}")
         return (left, _open(compiled, flows.channel, sender, left.conversation, event, now, greet=True))
@@ -169,17 +242,47 @@ def _open(
     event: Event,
     now: datetime,
     *,
-    greet: bool,
+    greet: bool = False,
+    keyword: Keyword | None = None,
 ) -> Step:
     number = last.number + 1 if last is not None else 1
     moment, _ = moment_of(event, now, None)
-    new = opened(compiled, channel, sender, number, event, moment)
+    new = opened(compiled, channel, sender, number, event, moment, last)
+    if keyword is not None and keyword.language in compiled.flow.languages:
+        spoken = new.language if keyword.language == compiled.flow.language else keyword.language
+        new = replace(new, language=spoken)
     # A keyword is used up by the opening: what is entered then sees no text to match.
-    cause: Event = Started(compiled.flow.name) if greet and isinstance(event, Received) else event
-    taken = step(compiled, new, cause, moment, greet=greet)
+    cause: Event = event
+    if keyword is not None:
+        cause = Started(compiled.flow.name)
+    taken = step(
+        compiled, new, cause, moment, greet=greet or keyword is not None, value=keyword_value(keyword)
+    )
     if taken is None:
         raise AssertionError("a step without keywords always answers")
-    return replace(taken, event=event)
+    outbound = taken.outbound
+    if keyword is not None:
+        outbound = tuple(_asked_for(each) for each in outbound)
+    return replace(taken, event=event, outbound=outbound)
+
+
+def keyword_value(keyword: Keyword | None) -> Value | None:
+    """Return the value that a keyword brought."""
+    return keyword.value if keyword is not None else None
+
+
+def _asked_for(outbound: Outbound) -> Outbound:
+    """Return what a keyword brought about as the reply that it is: it waits for no time of quiet."""
+    if outbound.kind is not OutboundKind.OPENING:
+        return outbound
+    return replace(outbound, kind=OutboundKind.REPLY, not_before=None)
+
+
+def _word_in(folded: str, flow: Flow) -> bool:
+    """Return whether a keyword only means something together with its value."""
+    return folded in {fold(word) for word in flow.keyword_values} and folded not in {
+        fold(word) for word in flow.keywords if word not in flow.keyword_values
+    }
 
 
 def _in_a_known_state(compiled: CompiledFlow, conversation: Conversation) -> Conversation:
@@ -217,8 +320,8 @@ def _ended(conversation: Conversation, event: Event, now: datetime, disposition:
 def _over(compiled: CompiledFlow, last: Conversation, event: Received, now: datetime) -> Step:
     """Say once that the conversation is over; after that only a keyword opens a new one."""
     moment, notes = moment_of(event, now, last)
-    words = " / ".join(compiled.flow.keywords)
-    text = built_in_text(compiled, "over", {"words": words})
+    words = listed(list(compiled.flow.keywords), "or")
+    text = built_in_text(compiled, "over", {"words": words}, last.language)
     return Step(
         conversation=replace(last, closed_told=True, steps=last.steps + 1),
         event=event,
@@ -259,8 +362,8 @@ def _consent(
             opened(compiled, flows.channel, sender, 1, event, moment), ended="opted out", ended_at=moment
         )
     base = _ended(conversation, event, now, conversation.ended or "opted out", kind.value)
-    words = " / ".join(flows.opt_in if compiled.flow.opt_in is None else compiled.flow.opt_in)
-    confirmation = built_in_text(compiled, text, {"words": words})
+    words = listed(list(flows.opt_in if compiled.flow.opt_in is None else compiled.flow.opt_in), "or")
+    confirmation = built_in_text(compiled, text, {"words": words}, conversation.language)
     return (
         replace(
             base,

@@ -16,7 +16,6 @@ from convo.flow.reader import Scalar
 CODES: Mapping[str, str] = MappingProxyType(
     {
         "F001": "a key that means nothing there",
-        "F002": "something that is not part of this version of the language",
         "F003": "something that has to be there is missing",
         "F004": "a text where a mapping or a list belongs, or the other way round",
         "F005": "a value that is not one of those possible",
@@ -38,6 +37,13 @@ CODES: Mapping[str, str] = MappingProxyType(
         "F021": "a built-in sentence that does not exist, or a name it cannot say",
         "F022": "a condition that is neither yes nor no",
         "F023": "something that does nothing",
+        "F024": "a time or a duration that cannot be read",
+        "F025": "somebody or something that is not declared",
+        "F026": "keys of a question that do not go together",
+        "F027": "two choices that mean the same text",
+        "F028": "a sub-flow that cannot be run here",
+        "F029": "a result that nobody takes, or that does not exist",
+        "F030": "a twin in another language that does not fit",
     }
 )
 

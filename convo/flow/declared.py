@@ -11,14 +11,14 @@ from convo.errors import Fault
 from convo.flow.codes import problem
 from convo.flow.file import DatumFile
 from convo.flow.model import Datum
-from convo.flow.names import name_problem, reserved_problem
+from convo.flow.naming import name_problem, reserved_problem
 from convo.flow.problems import FlowError, Problem, nearest
 from convo.flow.reader import Scalar
 from convo.flow.template import parse_expression
 from convo.flow.values import Money, Type, Value, parse_duration, type_of
 
-DECLARED_TYPES = tuple(kind for kind in Type if kind not in (Type.CHOICE, Type.CHOICES))
-"""The types that can be declared; choices would get theirs from their card."""
+DECLARED_TYPES = tuple(kind for kind in Type if kind not in (Type.CHOICE, Type.HOURS))
+"""The types that can be declared; a choice gets its type from its card, hours from `hours`."""
 
 EXAMPLES: Mapping[Type, str] = {
     Type.TEXT: "'some words'",
@@ -84,6 +84,7 @@ class _Datum:
             given=declared.given == "yes",
             keep=declared.keep == "yes",
             first=value,
+            private=declared.private == "yes",
         )
         return datum, kind is not None or value is not None
 

@@ -52,7 +52,7 @@ def read_given(flow: Flow, written: Mapping[str, str]) -> dict[str, Value]:
 
 def _value(flow: Flow, datum: Datum, text: str) -> Value:
     kind = flow.types.get(datum.name, datum.type)
-    value = _read(kind, text if kind is Type.TEXT else text.strip(), flow.zone)
+    value = read_value(kind, text if kind is Type.TEXT else text.strip(), flow.zone)
     if value is None:
         examples = {**EXAMPLES, Type.MOMENT: "2026-03-31T08:30", Type.TIME: "08:30"}
         example = f"; for example: {examples[kind]}" if kind in examples else ""
@@ -60,7 +60,8 @@ def _value(flow: Flow, datum: Datum, text: str) -> Value:
     return value
 
 
-def _read(kind: Type, text: str, zone: str) -> Value | None:
+def read_value(kind: Type, text: str, zone: str) -> Value | None:
+    """Return the value of a type that somebody wrote, None where it is none; a bare moment is in ``zone``."""
     try:
         match kind:
             case Type.TEXT:

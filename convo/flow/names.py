@@ -2,101 +2,105 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from convo.flow.answers import type_of
 from convo.flow.codes import problem
-from convo.flow.model import Action, Assignment, Effects, Rule, State
+from convo.flow.model import Action, Arm, Assignment, Effects, Question, Rule, State
 from convo.flow.problems import FlowError, Problem
-from convo.flow.reader import Scalar
 from convo.flow.template import BUILT_IN, Expression, Template
+from convo.flow.triggers import MatcherKind
 from convo.flow.values import Type
 
-RESERVED = frozenset(
-    {
-        "value",
-        "not",
-        "and",
-        "or",
-        "in",
-        "is",
-        "if",
-        "else",
-        "elif",
-        "endif",
-        "true",
-        "false",
-        "none",
-        "yes",
-        "no",
-        "set",
-        "unset",
-        "open",
-        "known",
-        "default",
-        "any",
-    }
-)
-"""Words that mean something in expressions, beside the built-in names."""
 
-NAME = re.compile(r"[^\W\d_]\w{0,63}")
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A text, a condition or a line of ``set``, with the types of the names that only exist there."""
 
-
-def name_problem(name: Scalar, what: str) -> Problem | None:
-    """Return what is wrong with how a name is written."""
-    if NAME.fullmatch(name):
-        return None
-    hint = "a name begins with a letter; letters, digits and _ follow"
-    return problem("F006", f"'{name}' is no name for {what}", name, hint=hint)
-
-
-def reserved_problem(name: Scalar) -> Problem | None:
-    """Return the problem of a name that an author cannot give a value."""
-    if name in BUILT_IN:
-        message = f"'{name}' is given by convo and cannot be set"
-    elif name.casefold() in RESERVED:
-        message = f"'{name}' means something in expressions and cannot be a name"
-    else:
-        return None
-    return problem("F007", message, name, hint="take another name")
+    thing: Template | Expression | Assignment
+    local: Mapping[str, Type] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Contents:
     """All that the states and ``anywhere`` of a flow read and write, in file order."""
 
-    assignments: list[Assignment] = field(default_factory=list)
-    templates: list[Template] = field(default_factory=list)
-    conditions: list[Expression] = field(default_factory=list)
+    assignments: list[Spot] = field(default_factory=list)
+    templates: list[Spot] = field(default_factory=list)
+    conditions: list[Spot] = field(default_factory=list)
+    values: list[Spot] = field(default_factory=list)
+    saves: dict[str, tuple[Type, State]] = field(default_factory=dict)
+    clashes: list[tuple[str, Type, Type, State]] = field(default_factory=list)
 
     @classmethod
     def of(cls, states: Iterable[State], anywhere: Iterable[Rule]) -> Contents:
         """Collect them."""
         found = cls()
         for state in states:
-            found._effects(state.entry)
-            found.conditions += [arm.condition for arm in state.goto if arm.condition is not None]
-            for action in _actions(state.rules):
-                found._action(action)
-        for action in _actions(anywhere):
-            found._action(action)
+            local = {}
+            if state.question is not None:
+                found._question(state, state.question)
+                if (kind := answer_type(state.question)) is not None:
+                    local = {"value": kind}
+            found._effects(state.entry, {})
+            found._arms(state.goto, local)
+            found._rules(state.rules)
+            for timer in state.timers:
+                found._actions(timer.actions, {})
+            for lines in (state.run, state.call):
+                found.values += [Spot(line.value) for line in lines.given] if lines else []
+        found._rules(anywhere)
         return found
 
-    def _action(self, action: Action) -> None:
-        if action.condition is not None:
-            self.conditions.append(action.condition)
-        self._effects(action.effects)
-        self.conditions += [arm.condition for arm in action.goto if arm.condition is not None]
+    def _question(self, state: State, question: Question) -> None:
+        kind = answer_type(question)
+        if question.save and question.save != "language" and kind is not None:
+            known = self.saves.setdefault(question.save, (kind, state))[0]
+            if known is not kind:
+                self.clashes.append((question.save, known, kind, state))
+        texts = [question.ask, *question.sorry, *question.silence.reminder]
+        self.templates += [Spot(text) for text in (*texts, *([question.hint] if question.hint else []))]
+        if question.skip is not None:
+            self.conditions.append(Spot(question.skip))
+        self._effects(question.then, {} if kind is None else {"value": kind})
 
-    def _effects(self, effects: Effects) -> None:
-        self.assignments += effects.set
-        self.templates += effects.reply
+    def _rules(self, rules: Iterable[Rule]) -> None:
+        for rule in rules:
+            numbers = all(matcher.kind is MatcherKind.NUMBER for matcher in rule.matchers)
+            self._actions(rule.actions, {"value": Type.NUMBER if numbers else Type.TEXT})
+
+    def _actions(self, actions: Iterable[Action], local: Mapping[str, Type]) -> None:
+        for action in actions:
+            if action.condition is not None:
+                self.conditions.append(Spot(action.condition, local))
+            self._effects(action.effects, local)
+            self._arms(action.goto, local)
+
+    def _arms(self, arms: Iterable[Arm], local: Mapping[str, Type]) -> None:
+        for arm in arms:
+            if arm.condition is not None:
+                self.conditions.append(Spot(arm.condition, local))
+            self._effects(arm.effects, local)
+
+    def _effects(self, effects: Effects, local: Mapping[str, Type]) -> None:
+        self.assignments += [Spot(line, local) for line in effects.set]
+        self.templates += [Spot(text, local) for text in effects.reply]
+        self.templates += [Spot(text, local) for tell in effects.tell for text in tell.texts]
+
+
+def answer_type(question: Question) -> Type | None:
+    """Return the type of what a question saves; None for a menu of words."""
+    if question.answer is not None:
+        return type_of(question.answer)
+    if not question.choices and question.choices_from is None:
+        return None
+    return Type.CHOICE if question.many is None else Type.CHOICES
 
 
 def infer_types(
     declared: Mapping[str, Type],
-    assignments: Iterable[Assignment],
+    assignments: Iterable[Spot],
     doubtful: set[str],
     problems: list[Problem],
 ) -> dict[str, Type]:
@@ -106,25 +110,26 @@ def infer_types(
     are added to ``doubtful``: what reads them is not looked at, so that one mistake is told once.
     """
     types = dict(declared)
-    waiting = list(assignments)
-    given_by = {line.name for line in waiting}
+    waiting = [(spot.thing, spot.local) for spot in assignments if isinstance(spot.thing, Assignment)]
+    given_by = {line.name for line, _ in waiting}
     while waiting:
         known = types.keys() | BUILT_IN.keys() | doubtful
-        ready = [line for line in waiting if _reads(line) <= known]
+        ready = [each for each in waiting if _reads(*each) <= known]
         if not ready:
             break
-        waiting = [line for line in waiting if not _reads(line) <= known]
-        for line in ready:
-            _typed(line, types, doubtful, problems)
-    for line in waiting:
+        waiting = [each for each in waiting if not _reads(*each) <= known]
+        for line, local in ready:
+            _typed(line, local, types, doubtful, problems)
+    for line, _ in waiting:
         if line.name not in types:
             doubtful.add(line.name)
-    for line in waiting:
+    for line, local in waiting:
         if not isinstance(line.value, Expression):
             continue
-        unknown = _reads(line) - types.keys() - BUILT_IN.keys()
+        unknown = _reads(line, local) - types.keys() - BUILT_IN.keys()
         if unknown - given_by - doubtful:
-            problems += line.value.check({**types, **dict.fromkeys(unknown & given_by, Type.TEXT)})
+            guessed = dict.fromkeys(unknown & given_by, Type.TEXT)
+            problems += line.value.check({**types, **guessed, **local})
         elif unknown <= given_by and line.name in unknown and line.name not in types:
             problems.append(
                 problem(
@@ -141,16 +146,24 @@ def check_names(
     contents: Contents, types: Mapping[str, Type], doubtful: set[str], extra: Iterable[Template | None]
 ) -> Iterator[Problem]:
     """Yield what is wrong in texts and conditions, given the types of all names."""
-    texts = [line.value for line in contents.assignments if isinstance(line.value, Template)]
-    for template in [*(text for text in extra if text is not None), *contents.templates, *texts]:
-        if not template.names & doubtful:
-            yield from template.check(types)
-    for condition in contents.conditions:
-        if condition.names & doubtful:
+    lines = [(spot.thing, spot.local) for spot in contents.assignments]
+    texts = [Spot(text) for text in extra if text is not None] + contents.templates + contents.values
+    # What expressions under `set` have wrong has been told when their types were worked out.
+    texts += [
+        Spot(line.value, local)
+        for line, local in lines
+        if isinstance(line, Assignment) and isinstance(line.value, Template)
+    ]
+    for spot in texts:
+        if not isinstance(spot.thing, Assignment) and not spot.thing.names & doubtful:
+            yield from spot.thing.check({**types, **spot.local})
+    for spot in contents.conditions:
+        condition, known = spot.thing, {**types, **spot.local}
+        if not isinstance(condition, Expression) or condition.names & doubtful:
             continue
-        found = condition.check(types)
+        found = condition.check(known)
         yield from found
-        if not found and (kind := condition.infer(types)) is not Type.YES_NO:
+        if not found and (kind := condition.infer(known)) is not Type.YES_NO:
             yield problem(
                 "F022",
                 f"'{condition.source}' is a {kind}, and a condition says yes or no",
@@ -159,25 +172,38 @@ def check_names(
             )
 
 
-def _actions(rules: Iterable[Rule]) -> Iterator[Action]:
-    for rule in rules:
-        yield from rule.actions
+def spread(private: Iterable[str], contents: Contents) -> frozenset[str]:
+    """Return the private names, and all that is set from them."""
+    found = set(private)
+    lines = [spot.thing for spot in contents.assignments if isinstance(spot.thing, Assignment)]
+    while True:
+        more = {line.name for line in lines if line.value.names & found} - found
+        if not more:
+            return frozenset(found)
+        found |= more
 
 
-def _reads(line: Assignment) -> frozenset[str]:
-    return line.value.names if isinstance(line.value, Expression) else frozenset()
+def _reads(line: Assignment, local: Mapping[str, Type]) -> frozenset[str]:
+    return line.value.names - local.keys() if isinstance(line.value, Expression) else frozenset()
 
 
-def _typed(line: Assignment, types: dict[str, Type], doubtful: set[str], problems: list[Problem]) -> None:
+def _typed(
+    line: Assignment,
+    local: Mapping[str, Type],
+    types: dict[str, Type],
+    doubtful: set[str],
+    problems: list[Problem],
+) -> None:
     kind = Type.TEXT
     if isinstance(line.value, Expression):
         if line.value.names & doubtful:
             doubtful.add(line.name)
             return
-        found = line.value.check(types)
+        known_types = {**types, **local}
+        found = line.value.check(known_types)
         if not found:
             try:
-                kind = line.value.infer(types)
+                kind = line.value.infer(known_types)
             except FlowError as error:
                 found = list(error.problems)
         if found:

@@ -3,37 +3,77 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from convo.flow.cards import CardReader
+from convo.flow.circles import circles
 from convo.flow.codes import problem
 from convo.flow.declared import read_data
 from convo.flow.file import FlowFile
-from convo.flow.model import Flow, State
-from convo.flow.names import Contents, check_names, infer_types, name_problem
+from convo.flow.inline import fits, inheriting, inlined, results_of
+from convo.flow.model import Datum, Flow, State
+from convo.flow.names import Contents, check_names, infer_types, spread
+from convo.flow.naming import NAME, name_problem
 from convo.flow.problems import FlowError, Problem, Severity, nearest
 from convo.flow.reader import Document, ListNode, MapNode, Scalar, read_file
 from convo.flow.sentences import BUILT_IN_TEXTS
+from convo.flow.settings import Declared
 from convo.flow.shape import Shaped, shape_of
 from convo.flow.template import Template, parse_template
-from convo.flow.triggers import fold, parse_words
+from convo.flow.triggers import Matcher, fold, parse_words
+from convo.flow.twins import with_twin
 from convo.flow.values import Type
+
+Thing = TypeVar("Thing")
 
 
 def load_flow(path: Path) -> Flow:
-    """Return the flow in the file.
+    """Return the flow in the file, with the flows that it runs and its words in other languages.
+
+    They stand in files beside it: ``NAME.yaml`` and ``NAME.LANGUAGE.yaml``.
 
     Raises:
-        FlowError: the file cannot be read or has problems; all of them, each with its place.
+        FlowError: a file cannot be read or has problems; all of them, each with its place.
     """
-    return parse_flow(read_file(path))
+    return parse_flow(read_file(path), Beside(path.parent, (path.stem,)))
 
 
-def parse_flow(document: Document) -> Flow:
-    """Return the flow that was read.
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The folder of a flow file, where the files are that belong to it; ``stems`` are those being read."""
+
+    folder: Path
+    stems: tuple[str, ...]
+
+    def flow(self, name: Scalar) -> Flow:
+        """Return the flow of a ``run``.
+
+        Raises:
+            FlowError: there is none, it has problems, or it runs itself.
+        """
+        if name in self.stems:
+            chain = " → ".join((*self.stems[self.stems.index(str(name)) :], str(name)))
+            message = f"'{name}' would run itself: {chain}"
+            raise FlowError([problem("F028", message, name, hint="a flow cannot be a part of itself")])
+        path = self.folder / f"{name}.yaml"
+        if not NAME.fullmatch(name) or not path.is_file():
+            names = [each.stem for each in self.folder.glob("*.yaml") if "." not in each.stem]
+            hint = nearest(name, names) or f"its file would be {path.name}, beside this one"
+            raise FlowError([problem("F028", f"there is no flow '{name}' to run", name, hint=hint)])
+        return parse_flow(read_file(path), Beside(self.folder, (*self.stems, str(name))))
+
+    def twin(self, language: str) -> Path:
+        """Return the file of the flow's words in another language."""
+        return self.folder / f"{self.stems[-1]}.{language}.yaml"
+
+
+def parse_flow(document: Document, beside: Beside | None = None) -> Flow:
+    """Return the flow that was read; without ``beside`` it can run no other flow and has one language.
 
     Raises:
         FlowError: every problem of the file, each with its place.
@@ -41,69 +81,186 @@ def parse_flow(document: Document) -> Flow:
     shaped = shape_of(document.root)
     found: Iterable[Problem] = shaped.problems
     flow = None
+    elsewhere: Iterable[Problem] = ()
     if shaped.file is not None:
-        reading = _Reading(shaped.file, shaped, document)
+        reading = _Reading(shaped.file, shaped, document, beside)
         flow = reading.flow()
-        found = reading.problems
-    problems = tuple(dict.fromkeys(each.located(document.path, document.lines) for each in found))
+        found, elsewhere = reading.problems, reading.elsewhere
+    located = (each.located(document.path, document.lines) for each in found)
+    problems = tuple(dict.fromkeys((*located, *elsewhere)))
     if flow is None or any(each.severity is Severity.ERROR for each in problems):
         raise FlowError(problems)
     return replace(flow, warnings=problems)
 
 
 class _Reading:
-    """One file in the making; a problem is noted and the reading goes on."""
+    """One file in the making; a problem is noted and the reading goes on.
 
-    def __init__(self, file: FlowFile, shaped: Shaped, document: Document) -> None:
+    ``elsewhere`` are the problems of the files that belong to it.
+    """
+
+    def __init__(self, file: FlowFile, shaped: Shaped, document: Document, beside: Beside | None) -> None:
         self.file = file
         self.document = document
+        self.beside = beside
         self.problems = list(shaped.problems)
+        self.elsewhere: list[Problem] = []
+        self.children: dict[str, Flow] = {}
         cards = document.root.get(Scalar("states")) if isinstance(document.root, MapNode) else None
         known = [str(name) for name in (cards if isinstance(cards, MapNode) else file.states or {})]
-        self.cards = CardReader(known, shaped.cut, self.problems)
+        self.declared = Declared(file, self.problems)
+        names = frozenset(_named(document.root))
+        self.cards = CardReader(
+            known, shaped.cut, self.problems, people=self.declared.people(), names=names, run=self._child
+        )
         if shaped.problems:
             # What was left out may have set these: what reads them cannot be judged.
-            self.cards.doubtful.update(_named(document.root))
+            self.cards.doubtful.update(names)
 
     def flow(self) -> Flow:
         """Return the flow as far as it can be read."""
-        file, cards = self.file, self.cards
-        states = cards.states(file)
+        file, cards, declared = self.file, self.cards, self.declared
+        own = cards.states(file)
         anywhere = cards.rules(file.anywhere)
         greeting = cards.text(file.greeting)
         data, untyped = read_data(file.data or {}, self.problems)
-        declared = {name: datum.type for name, datum in data.items() if name not in untyped}
-        contents = Contents.of(states.values(), anywhere)
-        doubtful = cards.doubtful
-        types = infer_types(declared, contents.assignments, doubtful, self.problems)
-        for name in untyped:
-            data[name] = replace(data[name], type=types.setdefault(name, Type.TEXT))
-        self.problems += check_names(contents, types, doubtful - types.keys(), [greeting])
-        return Flow(
+        hours = declared.hours()
+        keywords, values = self._keywords()
+        contents = Contents.of(own.values(), anywhere)
+        types = self._types(own, contents, data, untyped, hours)
+        moments = declared.check_moments(own.values(), types, cards.doubtful)
+        self.problems += moments
+        states = self._with_children(own, types)
+        states = inheriting(states.values(), anywhere)
+        self.problems += circles(states)
+        private = {name for name, datum in data.items() if datum.private}
+        private |= {each.question.save for each in own.values() if each.question and each.question.private}
+        language, languages = declared.languages()
+        children = self.children.items()
+        flow = Flow(
             name=self._name(),
             start=self._start(states),
             states=states,
-            version=self.document.version,
+            version=self._version(),
             path=self.document.path,
             about=str(file.about or ""),
             greeting=greeting,
             anywhere=anywhere,
-            keywords=self._words(file.keywords) or (),
+            keywords=keywords,
+            keyword_values=values,
             opt_out=self._words(file.opt_out),
             opt_in=self._words(file.opt_in),
             data=data,
-            types=types,
+            types={**types, **_below({card: child.types for card, child in children})},
             moved=self._moved(),
             restart=file.restart is not None,
             zone=self._zone(),
             country=self._written(file.country, r"[A-Z]{2}", "AU", "two capital letters") or "",
-            language=self._written(
-                file.language, r"[a-z]{2,3}(-[A-Za-z]{2,4})?", "en", "the code of a language"
-            )
-            or "en",
+            language=language,
+            languages=languages,
+            people={**cards.people, **_below({card: child.people for card, child in children})},
+            quiet=declared.quiet(),
+            hours={**hours, **_below({card: child.hours for card, child in children})},
+            closed=declared.closed().union(*(child.closed for _, child in children)),
+            private=spread(private, contents)
+            | {f"{card}/{name}" for card, child in children for name in child.private},
             texts=self._texts(),
             max_segments=self._max_segments(),
         )
+        return flow if self.beside is None else self._in_languages(flow, self.beside)
+
+    def _types(
+        self,
+        own: dict[str, State],
+        contents: Contents,
+        data: dict[str, Datum],
+        untyped: set[str],
+        hours: Mapping[str, object],
+    ) -> dict[str, Type]:
+        """Return the type of each name; data whose type was left open gets it too."""
+        doubtful = self.cards.doubtful
+        known = {name: datum.type for name, datum in data.items() if name not in untyped}
+        saved = {name: kind for name, (kind, _) in contents.saves.items()}
+        for name, (kind, state) in contents.saves.items():
+            if known.get(name, kind) is not kind:
+                contents.clashes.append((name, known[name], kind, state))
+        for card, child in self.children.items():
+            run = own[card].run
+            for name in run.save if run is not None else ():
+                if name in child.types:
+                    saved.setdefault(name, child.types[name])
+        for name, one, other, state in contents.clashes:
+            message = f"'{name}' is a {one} elsewhere and would be a {other} here"
+            hint = "a name has one type in a flow; take two names, with 'save'"
+            self.problems.append(problem("F008", message, state.position, hint=hint))
+        fixed = dict.fromkeys(self.cards.people, Type.TEXT) | dict.fromkeys(hours, Type.HOURS)
+        for name in fixed.keys() & (known.keys() | saved.keys()):
+            message = f"'{name}' is data too; people, hours and data need different names"
+            self.problems.append(problem("F008", message, self.document.root.position))
+        types = infer_types({**saved, **known, **fixed}, contents.assignments, doubtful, self.problems)
+        for name in untyped:
+            data[name] = replace(data[name], type=types.setdefault(name, Type.TEXT))
+        extra = [self.cards.text(self.file.greeting)]
+        self.problems += check_names(contents, types, doubtful - types.keys(), extra)
+        return types
+
+    def _child(self, name: Scalar, card: Scalar) -> tuple[str, ...] | None:
+        """Return the results of the flow that a card runs; None where it cannot be read."""
+        try:
+            if self.beside is None:
+                message = "a flow without a file cannot run another"
+                raise FlowError([problem("F028", message, name)])
+            child = self.beside.flow(name)
+        except FlowError as error:
+            at_home = [each for each in error.problems if not each.path]
+            self.problems += at_home
+            self.elsewhere += [each for each in error.problems if each.path]
+            if not at_home:
+                self.problems.append(problem("F028", f"'{name}' has problems of its own", name))
+            return None
+        self.children[str(card)] = child
+        return results_of(child)
+
+    def _with_children(self, own: dict[str, State], types: Mapping[str, Type]) -> dict[str, State]:
+        """Return the states with those of the sub-flows under their cards."""
+        states: dict[str, State] = {}
+        for name, state in own.items():
+            child = self.children.get(name)
+            if state.run is None or child is None:
+                states[name] = state
+                continue
+            self.problems += fits(state, state.run, child, types)
+            first = {each.name: each.first for each in child.data.values() if each.first is not None}
+            run = replace(state.run, start=f"{name}/{child.start}", first=first)
+            states[name] = replace(state, run=run)
+            states |= inlined(states[name], child)
+        return states
+
+    def _version(self) -> str:
+        """Return the hash of the file's content, and of the content of those that it runs."""
+        if not self.children:
+            return self.document.version
+        parts = [self.document.version, *(child.version for child in self.children.values())]
+        return sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+    def _in_languages(self, flow: Flow, beside: Beside) -> Flow:
+        """Return the flow with its words in its other languages."""
+        for language in flow.languages:
+            if language == flow.language:
+                continue
+            path = beside.twin(language)
+            if not path.is_file():
+                at = self.document.root.position
+                hint = f"write {path.name}, or run: convo translate {self.document.path} {language}"
+                self.problems.append(problem("F030", f"there are no words in '{language}'", at, hint=hint))
+                continue
+            try:
+                twin = read_file(path)
+                flow, found = with_twin(flow, self.cards, self.document, twin, language)
+                self.elsewhere += [each.located(twin.path, twin.lines) for each in found]
+            except FlowError as error:
+                self.elsewhere += error.problems
+        return flow
 
     def _add(self, found: Problem | None) -> None:
         if found is not None:
@@ -164,26 +321,30 @@ class _Reading:
             return None
         found: dict[str, str] = {}
         for item in listed if isinstance(listed, list) else [listed]:
-            for word, at in self._split(item):
-                if (folded := fold(word)) in found:
-                    message = f"'{word}' is there already as '{found[folded]}'"
-                    self._add(problem("F011", message, at, hint="one of them is enough"))
-                found.setdefault(folded, word)
-        return tuple(found.values())
-
-    def _split(self, item: Scalar) -> Iterator[tuple[str, Scalar]]:
-        try:
-            for matcher in parse_words(item):
+            for matcher in self.cards.read(parse_words, item) or ():
+                word = matcher.label
                 if not matcher.word:
                     hint = "words stand here, each a whole message"
-                    self._add(problem("F010", f"'{matcher.label}' is no word", item, hint=hint))
-                    continue
-                if re.search(r" (number|text)$", matcher.label):
-                    message = "a keyword that takes a value is not part of this version of the language"
-                    self._add(problem("F002", message, item))
-                yield matcher.label, item
-        except FlowError as error:
-            self.problems += error.problems
+                    self._add(problem("F010", f"'{word}' is no word", item, hint=hint))
+                elif (folded := fold(word)) in found:
+                    message = f"'{word}' is there already as '{found[folded]}'"
+                    self._add(problem("F011", message, item, hint="one of them is enough"))
+                else:
+                    found[folded] = word
+        return tuple(found.values())
+
+    def _keywords(self) -> tuple[tuple[str, ...], dict[str, Matcher]]:
+        """Return the keywords, and of those that take a value what the value has to be."""
+        values: dict[str, Matcher] = {}
+        for word in self._words(self.file.keywords) or ():
+            head, _, kind = word.rpartition(" ")
+            if head and kind in ("number", "text"):
+                values[head] = parse_words(Scalar(kind))[0]
+        plain = tuple(
+            word.removesuffix(" number").removesuffix(" text")
+            for word in self._words(self.file.keywords) or ()
+        )
+        return plain, values
 
     def _texts(self) -> dict[str, Template]:
         """Return all built-in sentences, the author's where there is one."""
@@ -206,8 +367,16 @@ class _Reading:
             else:
                 self.problems += text.check(dict.fromkeys(sentence.names, Type.TEXT))
             found[str(name)] = text
-        built_in = {name: parse_template(Scalar(each.default)) for name, each in BUILT_IN_TEXTS.items()}
+        built_in = {
+            name: parse_template(Scalar(each.default))
+            for name, each in BUILT_IN_TEXTS.items()
+            if each.default
+        }
         return {**built_in, **found}
+
+
+def _below(children: Mapping[str, Mapping[str, Thing]]) -> dict[str, Thing]:
+    return {f"{card}/{name}": each for card, found in children.items() for name, each in found.items()}
 
 
 def _named(node: object) -> Iterator[str]:

@@ -9,7 +9,10 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A built-in sentence: ``default`` in English, when it is said, and the names it can say."""
+    """A built-in sentence: ``default`` in English, when it is said, and the names it can say.
+
+    Without a default the answer types have words of their own, in several languages.
+    """
 
     default: str
     when: str
@@ -26,6 +29,25 @@ BUILT_IN_TEXTS: Mapping[str, Sentence] = MappingProxyType(
         "nothing_expected": Sentence(
             "Sorry, there is nothing to answer just now.",
             "a text matched nothing, and the state has no words",
+        ),
+        "near": Sentence(
+            "",
+            "in place of our own question: an answer was nearly good; ${number} is that of the choice",
+            ("choice", "number"),
+        ),
+        "sorry_choice": Sentence(
+            "",
+            "in place of our own words: a wrong choice; ${count} is how many choices there are",
+            ("count",),
+        ),
+        "nothing_before": Sentence(
+            "There is no question before this one.",
+            "the sender wants to go back at the first question",
+        ),
+        "leave": Sentence(
+            "Send ${word} again to leave this conversation and begin that one.",
+            "another flow's keyword came while any text would be an answer; ${word} is the keyword",
+            ("word",),
         ),
         "apology": Sentence(
             "Sorry, something went wrong on our side. Please try again later.",

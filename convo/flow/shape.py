@@ -10,23 +10,25 @@ from typing import Any
 from convo.flow.codes import problem
 from convo.flow.file import (
     CARDS,
-    LATER_CARDS,
-    SHAPES,
     ActionFile,
+    CallFile,
     CardFile,
+    ChoiceFile,
     CommandFile,
     DatumFile,
     EndCardFile,
-    EndFile,
+    EveryQuestionFile,
     FlowFile,
-    Shape,
+    OutcomeFile,
+    QuestionFile,
+    RunFile,
     StepFile,
     card_of,
-    kind_of,
     validated,
 )
 from convo.flow.problems import Position, Problem, nearest
 from convo.flow.reader import ListNode, MapNode, Scalar
+from convo.flow.shapes import SHAPES, Shape, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,18 @@ def shape_of(root: object) -> Shaped:
         spots = [_Spot.of(node, wrong) for wrong in file]
         if not told:
             # Later rounds only find what leaving things out has brought about.
-            problems += _without_followers(spots)
+            problems += [spot.problem() for spot in spots]
             told = True
         cuts = {spot.path for spot in spots}
         if () in cuts:
             return Shaped(None, tuple(problems))
         node = _without(node, cuts)
         cut.update(position for spot in spots for position in spot.within)
+
+
+def keys_of(model: type[Shape]) -> list[str]:
+    """Return the keys that a mapping may have."""
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +131,7 @@ class _Spot:
 
     def _unknown(self, key: Scalar) -> Problem:
         model = self.model
-        keys = [field.alias or name for name, field in model.model_fields.items()]
-        if key in model.later:
-            return problem("F002", f"'{key}' is not part of this version of the language", key)
+        keys = keys_of(model)
         hint = nearest(key, keys)
         if issubclass(model, CardFile) and key in CARD_KEYS:
             hint = f"'{key}' belongs to another kind of card"
@@ -143,39 +148,34 @@ class _Spot:
             return FlowFile
         if holder[0] == "data":
             return DatumFile
+        if holder == ("every_question",):
+            return EveryQuestionFile
         if holder[0] == "states" and len(holder) == 2:
             return dict(CARDS).get(card_of(self.holder).strip("<>"), StepFile)
-        return EndFile if holder[-2] == "goto" and isinstance(holder[-1], str) else ActionFile
+        if holder[-2] == "choices":
+            return ChoiceFile
+        return OutcomeFile if holder[-2] == "goto" and isinstance(holder[-1], str) else ActionFile
 
 
-CARD_KEYS = frozenset(key for card in CardFile.__subclasses__() for key in card.model_fields)
+STEP: tuple[str, type[CardFile]] = ("", StepFile)
+CARD_KEYS = frozenset(key for _, card in (*CARDS, STEP) for key in keys_of(card))
 """Every key that some card has: a mistyped one may have made the wrong card."""
 
 _EXPECTED = {"dict_type": "a mapping", "list_type": "a list"}
 _PLACES: dict[type[Shape], str] = {
     FlowFile: "in a flow",
     DatumFile: "in the declaration of a name",
+    EveryQuestionFile: "under every_question",
+    ChoiceFile: "in a choice",
+    QuestionFile: "in a question",
     CommandFile: "in a state that waits",
+    RunFile: "in a sub-flow's card",
+    CallFile: "in a call",
     EndCardFile: "in a state that ends the conversation",
     StepFile: "in a step",
     ActionFile: "in an action",
-    EndFile: "in a goto",
+    OutcomeFile: "in a line of a goto",
 }
-
-
-def _without_followers(spots: list[_Spot]) -> list[Problem]:
-    """Return the problems; where a kind of card is not built yet, its other keys go unmentioned."""
-    cards = {spot.path[:2] for spot in spots if spot.key in LATER_CARDS and len(spot.path) == 3}
-    return [
-        spot.problem()
-        for spot in spots
-        if not (
-            spot.path[:2] in cards
-            and len(spot.path) == 3
-            and spot.error["type"] == "extra_forbidden"
-            and spot.key in CardFile.later - LATER_CARDS
-        )
-    ]
 
 
 def _without(node: Any, cuts: set[tuple[str | int, ...]], here: tuple[str | int, ...] = ()) -> Any:

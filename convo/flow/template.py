@@ -82,15 +82,20 @@ class _Written:
 class Template(_Written):
     """A text of a flow. ``constant`` is the text itself where nothing in it is to be filled in.
 
-    What it fills in is never read as a template again.
+    What it fills in is never read as a template again. ``twins`` are the same text in other languages.
     """
 
-    __slots__ = ("_root", "constant")
+    __slots__ = ("_root", "constant", "twins")
 
     def __init__(self, source: Scalar, parsed: _Parsed) -> None:
         super().__init__(source, parsed)
         self.constant: str | None = None if parsed.pieces_in_tags else str(source)
         self._root: _Root | None = None
+        self.twins: dict[str, Template] = {}
+
+    def in_language(self, language: str) -> Template:
+        """Return the text in a language, or as it is where it has none in that language."""
+        return self.twins.get(language, self)
 
     def check(self, types: Mapping[str, Type]) -> list[Problem]:
         """Return what is wrong with the text, given the type of each name that the flow sets."""
@@ -247,6 +252,7 @@ class _Environment(SandboxedEnvironment):
         self.filters.update(_OURS)
         self.tests.clear()
         self.tests["set"] = _is_set
+        self.tests["open"] = lambda value: _present(value) is True
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002 - Jinja2 calls it so
         """Work out what an operator makes of two values."""

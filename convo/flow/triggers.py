@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from convo.flow.codes import problem
+from convo.flow.patterns import Pattern, compile_pattern
 from convo.flow.problems import FlowError, Position, Problem
 from convo.flow.reader import Scalar
 
@@ -20,6 +21,7 @@ class MatcherKind(StrEnum):
     ELSE = "else"
     TEXT = "text"
     NUMBER = "number"
+    PATTERN = "pattern"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,12 @@ class Matcher:
     position: Position
     low: int | None = None
     high: int | None = None
+    pattern: Pattern | None = None
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes it the same as another one."""
+        return (self.kind, self.word, self.low, self.high, self.pattern.source if self.pattern else "")
 
 
 def fold(text: str) -> str:
@@ -70,7 +78,15 @@ def matches(matcher: Matcher, text: str) -> bool:
         )
     if matcher.kind is MatcherKind.TEXT:
         return bool(text.strip())
+    if matcher.pattern is not None:
+        return matcher.pattern.matches(text.strip())
     return True
+
+
+def value_of(matcher: Matcher, text: str) -> str | int:
+    """Return what ``value`` is where the matcher took a text."""
+    number = whole_number(text) if matcher.kind is MatcherKind.NUMBER else None
+    return text.strip() if number is None else number
 
 
 def whole_number(text: str) -> int | None:
@@ -85,8 +101,9 @@ def parse_words(key: Scalar) -> tuple[Matcher, ...]:
     Raises:
         FlowError: the words cannot be read; its problems do not name the file yet.
     """
-    if re.match(r"\s*pattern\s", key):
-        raise FlowError([problem("F002", "'pattern' is not part of this version of the language", key)])
+    if shape := re.match(r"\s*pattern\s+(.*\S)", key, re.DOTALL):
+        pattern = compile_pattern(shape[1], key)
+        return (Matcher(MatcherKind.PATTERN, "", " ".join(key.split()), key.position, pattern=pattern),)
     pieces = _pieces(key)
     if len(pieces) == 1 and (kind := _kind(pieces[0], key)) is not None:
         return (kind,)

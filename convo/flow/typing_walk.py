@@ -23,7 +23,7 @@ Node = Any
 
 BINARY_NODES = {"Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "FloorDiv": "//", "Mod": "%"}
 
-TESTS = ("set",)
+TESTS = ("set", "open")
 """What may stand after ``is``."""
 
 
@@ -93,7 +93,7 @@ class Walk:
             known = [f"is {test}" for test in TESTS]
             self._report("T009", f"there is no test 'is {node.name}'", node, expected=known)
         elif type(node.node).__name__ != "Name" or node.args:
-            self._report("T009", "'is set' goes after a name", node)
+            self._report("T009", f"'is {node.name}' goes after a name", node)
 
     def _fence_lists(self, node: Node) -> None:
         for operand in node.ops:
@@ -245,7 +245,9 @@ class Walk:
         return takes.result or kind
 
     def _tested(self, node: Node) -> Type | None:
-        self._infer(node.node)
+        kind = self._infer(node.node)
+        if node.name == "open" and kind not in (None, Type.HOURS):
+            self._report("T009", "'is open' goes after the name of opening hours", node)
         return Type.YES_NO
 
     def _branches(self, node: Node) -> Type | None:

@@ -31,6 +31,7 @@ class Type(StrEnum):
     TIME = "time"
     MOMENT = "moment"
     DURATION = "duration"
+    HOURS = "opening hours"
 
 
 class Money(Decimal):

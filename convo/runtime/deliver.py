@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 
@@ -100,6 +101,12 @@ class Deliverer:
             return Unknown(f"the transport raised {origin(problem)}")
 
     def _judge(self, row: OutboxRow, result: SendResult, now: datetime) -> Settlement:
+        judged = self._judged(row, result, now)
+        # A question that never left counts as asked too: the silence after it has to end some time.
+        asked = row.outbound.asks > 0 and judged.status is not Status.QUEUED
+        return replace(judged, asked=True) if asked else judged
+
+    def _judged(self, row: OutboxRow, result: SendResult, now: datetime) -> Settlement:
         number, who = row.outbound.id, mask(row.outbound.recipient)
         match result:
             case Sent(provider_id, segments):

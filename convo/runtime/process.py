@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from convo.engine.conversation import ConsentKind, Conversation, Step
-from convo.engine.opening import ChannelFlows, NoFlow, StateGone, answer
+from convo.engine.conversation import ConsentKind, Conversation, Event, Received, Step
+from convo.engine.opening import ChannelFlows, NoFlow, NotGiven, StateGone, answer
 from convo.errors import StoreError
 from convo.messages import Address, mask
 from convo.runtime.log import count, origin
 from convo.runtime.policy import STEP_TRIES
+from convo.runtime.timers import Heard, Hearing, due_timers
 from convo.store.base import Result, Store, Waiting
 
 BATCH = 256
 """The most rows that are stepped and committed together."""
+
+SENT_TO_THE_SECOND = timedelta(seconds=1)
+"""Providers cut their timestamps to whole seconds: a text may be that much younger than they say."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,29 +47,56 @@ class Processor:
         *,
         limit: int = BATCH,
         on_committed: Callable[[], None] = lambda: None,
+        on_request: Callable[[], None] = lambda: None,
+        hearing: Hearing = lambda _channel: Heard(pushed=True),
     ) -> None:
         self._store = store
         self._flows = flows
         self._limit = limit
         self._on_committed = on_committed
+        self._on_request = on_request
+        self._hearing = hearing
         self._elsewhere = 0
         self._told: set[tuple[str, str]] = set()
 
     def once(self, now: datetime) -> datetime | None:
-        """Step and commit one batch; return ``now`` where more may wait, None where nothing does.
+        """Step and commit one batch; return when to be called again, None where nothing waits.
+
+        Texts go before the answers of services, and those before timers.
 
         Raises:
             StoreError: nothing of the batch was written; the next call steps it again.
         """
         waiting, full = self._claim()
-        if not waiting:
-            return None
+        if waiting:
+            again = self._step_all(waiting, (), now)
+            return now if full or again else self._next(now)
+        answered = [row for row in self._store.answered(self._limit) if row.channel in self._flows]
+        if answered:
+            self._step_all(answered, (), now)
+            return now
+        due = due_timers(self._store, self._hearing, tuple(self._flows), now)
+        if due.fire or due.dropped:
+            self._step_all(due.fire, due.dropped, now)
+            return now
+        return due.next_at
+
+    def _next(self, now: datetime) -> datetime | None:
+        """Return when a timer may be due; at once where one is due already."""
+        next_at = self._store.next_timer()
+        return None if next_at is None else max(next_at, now)
+
+    def _step_all(self, waiting: Sequence[Waiting], dropped: Sequence[Result], now: datetime) -> bool:
+        """Step and commit; return whether one of them is to be tried again."""
         senders: dict[tuple[str, Address], _Sender] = {}
         results = [result for each in waiting if (result := self._step(each, senders, now)) is not None]
-        self._commit(results, now)
-        if any(step.outbound for result in results for step in result.steps):
+        self._commit([*results, *dropped], now)
+        steps = [step for result in results for step in result.steps]
+        if any(step.outbound for step in steps):
             self._on_committed()
-        return now if full or any(result.retry for result in results) else None
+        if any(step.request for step in steps):
+            self._on_request()
+        return any(result.retry for result in results)
 
     def _claim(self) -> tuple[list[Waiting], bool]:
         """Return what waits on our channels, and whether there may be more.
@@ -88,16 +119,17 @@ class Processor:
         sender = senders.setdefault(key, _Sender(waiting.conversation, waiting.opted_out))
         if sender.held:
             return None
+        event = _placed(waiting, sender.conversation)
         try:
             steps = answer(
                 self._flows[waiting.channel],
                 waiting.sender,
                 sender.conversation,
-                waiting.event,
+                event,
                 now,
                 opted_out=sender.opted_out,
             )
-        except (StateGone, NoFlow) as problem:
+        except (StateGone, NoFlow, NotGiven) as problem:
             self._tell(waiting, sender.conversation, problem)
             return Result(waiting, dead=str(problem))
         except Exception as problem:
@@ -107,6 +139,9 @@ class Processor:
             for entry in step.consent:
                 sender.opted_out = entry.kind is ConsentKind.OPT_OUT
             _note(step)
+            if step.request is not None:
+                # What the sender wrote meanwhile waits until the service has answered.
+                sender.held = True
         return Result(waiting, steps=steps)
 
     def _raised(self, waiting: Waiting, sender: _Sender, problem: Exception) -> Result:
@@ -157,6 +192,20 @@ class Processor:
                 _log.error("a message of %s is set aside: %s", mask(result.waiting.sender), what)
                 self._store.commit([Result(result.waiting, dead=what)], now)
                 held.add(key)
+
+
+def _placed(waiting: Waiting, conversation: Conversation | None) -> Event:
+    """Return the event; a text knows whether it was sent before the question that waits was handed over."""
+    event = waiting.event
+    if not isinstance(event, Received) or event.sent_at is None:
+        return event
+    if conversation is None or not conversation.is_open:
+        return event
+    before = waiting.conversation
+    same = before is not None and (before.number, before.entry) == (conversation.number, conversation.entry)
+    asked_at = waiting.asked_at if same else None
+    late = asked_at is None or event.sent_at + SENT_TO_THE_SECOND <= asked_at
+    return replace(event, late=late) if late else event
 
 
 def _note(step: Step) -> None:

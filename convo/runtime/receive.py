@@ -24,7 +24,8 @@ class Receiver:
 
     A provider may hand a text out once only, so a batch that could not be stored is kept in hand and
     nothing more is asked for until it has been. ``trouble`` is why the last poll failed, None after a
-    good one; ``heard`` counts what came in, known or new, readable or not.
+    good one; ``polled_at`` is when it was last asked and had no more; ``heard`` counts
+    what came in, known or new, readable or not.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Receiver:
         self._not_before: datetime | None = None
         self._in_hand: Batch | None = None
         self.trouble: TransportError | None = None
+        self.polled_at: datetime | None = None
         self.heard = 0
 
     @property
@@ -80,6 +82,7 @@ class Receiver:
 
     def _ask(self) -> Batch | None:
         """Poll; None where that failed and is to be tried again later."""
+        asked_at = self._clock.now()
         try:
             if not self._started:
                 self._transport.start()
@@ -102,6 +105,8 @@ class Receiver:
             _log.info("%s answers again, after %s", self._channel, count(self._failures, "failed poll"))
         self._failures = 0
         self._not_before = self.trouble = None
+        if not batch.more:
+            self.polled_at = asked_at
         return batch
 
     def _failed(self, problem: TransportError) -> None:

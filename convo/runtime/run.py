@@ -19,6 +19,7 @@ from convo.runtime.deliver import Deliverer
 from convo.runtime.log import count, origin
 from convo.runtime.process import Processor
 from convo.runtime.receive import Receiver
+from convo.runtime.timers import Heard
 from convo.runtime.worker import Halt, Loop, Worker
 from convo.store.base import Store
 
@@ -61,7 +62,13 @@ class Runtime:
             )
             for each in self._channels
         ]
-        self._processor = Processor(store, flows, on_committed=self._wake_deliverers)
+        polled = dict(zip((each.name for each in self._channels), self._receivers, strict=True))
+
+        def hearing(channel: str) -> Heard:
+            receiver = polled.get(channel)
+            return Heard() if receiver is None else Heard(receiver.polled_at)
+
+        self._processor = Processor(store, flows, on_committed=self._wake_deliverers, hearing=hearing)
         self._deliverers = [
             Deliverer(store, each.transport, each.name, clock, random=self._random) for each in self._channels
         ]

@@ -45,7 +45,8 @@ class Waiting:
     """An inbox row, or a due timer, that waits for its step, with what the store knows of its sender.
 
     ``conversation`` is the sender's open conversation, else the one that ended last, else None.
-    ``attempts`` counts the earlier tries of this row that raised.
+    ``attempts`` counts the earlier tries of this row that raised. ``asked_at`` is when the question that
+    the conversation waits with was handed over, None where it was not.
     """
 
     id: int
@@ -55,6 +56,22 @@ class Waiting:
     conversation: Conversation | None
     opted_out: bool
     attempts: int = 0
+    asked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCall:
+    """A service that is to be asked. ``key`` names this request for ever: asking twice does it once.
+
+    ``given`` is JSON text, as ``convo.flow.values.encode`` writes it.
+    """
+
+    id: int
+    service: str
+    given: str = field(repr=False)
+    key: str
+    attempts: int
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +113,8 @@ class LastLook:
 class Settlement:
     """What to write about an outbound after the provider has been asked.
 
-    ``retry_at`` goes with the status QUEUED: not before then.
+    ``retry_at`` goes with the status QUEUED: not before then. ``asked``: it was a question, and the time
+    of silence begins.
     """
 
     id: int
@@ -105,6 +123,7 @@ class Settlement:
     reason: str = ""
     segments: int | None = None
     retry_at: datetime | None = None
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +194,41 @@ class Store(Protocol):
     # -- process --------------------------------------------------------------------------------
 
     def claim(self, limit: int) -> list[Waiting]:
-        """Return up to ``limit`` waiting inbox rows, oldest first. Changes nothing."""
+        """Return up to ``limit`` waiting inbox rows, oldest first. Changes nothing.
+
+        Rows of a sender for whom a service is being asked wait until it has answered.
+        """
         ...
 
     def due(self, now: datetime, limit: int) -> list[Waiting]:
-        """Return up to ``limit`` timers due at ``now`` whose conversation is open and still in that entry."""
+        """Return up to ``limit`` timers due at ``now`` whose conversation is open and still in that entry.
+
+        A timer waits while a text of its sender is in the inbox.
+        """
         ...
 
     def next_timer(self) -> datetime | None:
         """Return when the next timer comes due, or None."""
+        ...
+
+    def calls(self, now: datetime, limit: int) -> list[PendingCall]:
+        """Return up to ``limit`` services that are to be asked now, oldest first."""
+        ...
+
+    def next_call(self) -> datetime | None:
+        """Return when the next service is to be asked, or None."""
+        ...
+
+    def call_again(self, call: int, at: datetime, note: str) -> None:
+        """A service gave no answer; it is to be asked again."""
+        ...
+
+    def call_answered(self, call: int, result: str, values: Mapping[str, str], note: str) -> None:
+        """A service answered, or is asked no more: ``result`` is ok, error or timeout."""
+        ...
+
+    def answered(self, limit: int) -> list[Waiting]:
+        """Return up to ``limit`` answers of services that wait for their step, oldest first."""
         ...
 
     def commit(self, results: Sequence[Result], now: datetime) -> None:
@@ -191,7 +236,8 @@ class Store(Protocol):
 
         Several steps of one conversation may come in one call, in order; the last one stands. Timers
         of a conversation whose ``entry`` has gone on, or that has ended, are dropped. A ``Waiting``
-        that came from ``due`` has its timer removed.
+        that came from ``due`` has its timer removed, one from ``answered`` its call done. A call whose state
+        was left is not made any more.
         """
         ...
 

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from convo.engine.conversation import Conversation, Event, Received, Started, Step, TimerFired
+from convo.engine.conversation import (
+    CallAnswered,
+    Conversation,
+    Event,
+    Received,
+    Started,
+    Step,
+    TimerFired,
+)
 from convo.flow.values import decode, encode
 from convo.messages import Address
 
@@ -56,6 +64,7 @@ def conversation_row(conversation: Conversation) -> tuple[Any, ...]:
         conversation.ended,
         stamp(ended_at) if ended_at else None,
         int(conversation.closed_told),
+        _memo(conversation),
     )
 
 
@@ -78,7 +87,30 @@ def conversation_of(row: Mapping[str, Any]) -> Conversation:
         ended=row["ended"],
         ended_at=moment(row["ended_at"]) if row["ended_at"] else None,
         closed_told=bool(row["closed_told"]),
+        **_remembered(row["memo"]),
     )
+
+
+def _memo(conversation: Conversation) -> str:
+    """Return what is kept beside the data, as JSON text; most conversations have nothing of it."""
+    memo: dict[str, Any] = {}
+    if conversation.trail:
+        memo["trail"] = conversation.trail
+    if conversation.heard:
+        memo["heard"] = conversation.heard
+    if conversation.leaving:
+        memo["leaving"] = conversation.leaving
+    if conversation.kept:
+        memo["kept"] = {flow: json.loads(encode(data)) for flow, data in conversation.kept.items()}
+    return json.dumps(memo) if memo else "{}"
+
+
+def _remembered(text: str) -> dict[str, Any]:
+    if text == "{}":
+        return {}
+    memo = json.loads(text)
+    kept = {flow: decode(json.dumps(data)) for flow, data in memo.pop("kept", {}).items()}
+    return {**memo, "trail": tuple(memo.get("trail", ())), "kept": kept}
 
 
 def event_as_data(event: Event) -> dict[str, Any]:
@@ -91,9 +123,20 @@ def event_as_data(event: Event) -> dict[str, Any]:
                 "text": event.text,
                 "sent_at": sent,
                 "received_at": stamp(event.received_at),
+                **({"late": True} if event.late else {}),
             }
         case TimerFired():
-            return {"event": "timer", "name": event.name, "entry": event.entry, "due_at": stamp(event.due_at)}
+            asked = {"asked_at": stamp(event.asked_at)} if event.asked_at else {}
+            due = {"name": event.name, "entry": event.entry, "due_at": stamp(event.due_at)}
+            return {"event": "timer", **due, **asked, **({"pending": True} if event.pending else {})}
+        case CallAnswered():
+            return {
+                "event": "call",
+                "result": event.result,
+                "entry": event.entry,
+                "values": dict(event.values),
+                "note": event.note,
+            }
         case Started():
             return {"event": "started", "flow": event.flow, "given": json.loads(encode(event.given))}
 
@@ -103,9 +146,13 @@ def event_of(data: Mapping[str, Any]) -> Event:
     match data["event"]:
         case "received":
             sent = moment(data["sent_at"]) if data["sent_at"] else None
-            return Received(data["text"], moment(data["received_at"]), sent)
+            return Received(data["text"], moment(data["received_at"]), sent, data.get("late", False))
         case "timer":
-            return TimerFired(data["name"], data["entry"], moment(data["due_at"]))
+            asked = moment(data["asked_at"]) if data.get("asked_at") else None
+            due = moment(data["due_at"])
+            return TimerFired(data["name"], data["entry"], due, asked, data.get("pending", False))
+        case "call":
+            return CallAnswered(data["result"], data["entry"], data["values"], data["note"])
         case _:
             return Started(data["flow"], decode(json.dumps(data["given"])))
 
@@ -124,6 +171,10 @@ def record(step: Step) -> str:
             "data": json.loads(encode(step.conversation.data)),
             "said": [[outbound.recipient, outbound.kind, outbound.text] for outbound in step.outbound],
             "timers": [[timer.name, stamp(timer.due_at)] for timer in step.timers],
+            "request": [step.request.service, json.loads(encode(step.request.given))]
+            if step.request
+            else None,
+            "answers": [[a.name, a.text, json.loads(encode({"": a.value}))[""], a.how] for a in step.answers],
             "took": list(step.took),
             "notes": list(step.notes),
             "fault": step.fault,

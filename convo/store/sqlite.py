@@ -7,6 +7,8 @@ Each method is one transaction on one connection behind a lock. The statements s
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import re
 import sqlite3
@@ -18,9 +20,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from convo.engine.conversation import Conversation, Event, Received, Started, TimerFired
+from convo.engine.conversation import CallAnswered, Conversation, Event, Received, Started, TimerFired
 from convo.errors import StoreError
-from convo.flow.values import decode
+from convo.flow.values import decode, encode
 from convo.messages import Address, Inbound, Outbound, OutboundKind, Receipt, Status
 from convo.store.base import (
     Accepted,
@@ -30,6 +32,7 @@ from convo.store.base import (
     LastLook,
     Opening,
     OutboxRow,
+    PendingCall,
     Result,
     Settlement,
     Waiting,
@@ -186,6 +189,7 @@ class SqliteStore:
                 conversation=conversation_of(dict(row)) if row["number"] is not None else None,
                 opted_out=bool(row["opted_out"]),
                 attempts=row["attempts"],
+                asked_at=_optional(row["asked_at"]),
             )
             for row in self._rows("claim", limit)
         ]
@@ -197,11 +201,59 @@ class SqliteStore:
                 id=row["id"],
                 channel=row["channel"],
                 sender=Address(row["sender"]),
-                event=TimerFired(row["name"], row["timer_entry"], moment(row["due_at"])),
+                event=TimerFired(
+                    row["name"],
+                    row["timer_entry"],
+                    moment(row["due_at"]),
+                    _optional(row["asked_at"]),
+                    bool(row["pending"]),
+                ),
                 conversation=conversation_of(dict(row)),
                 opted_out=bool(row["opted_out"]),
             )
             for row in self._rows("due", stamp(now), limit)
+        ]
+
+    def calls(self, now: datetime, limit: int) -> list[PendingCall]:
+        """Return up to ``limit`` services that are to be asked now, oldest first."""
+        return [
+            PendingCall(
+                row["id"],
+                row["service"],
+                row["given"],
+                row["key"],
+                row["attempts"],
+                moment(row["created_at"]),
+            )
+            for row in self._rows("calls_to_make", stamp(now), limit)
+        ]
+
+    def next_call(self) -> datetime | None:
+        """Return when the next service is to be asked, or None."""
+        return _optional(self._rows("next_call")[0][0])
+
+    def call_again(self, call: int, at: datetime, note: str) -> None:
+        """A service gave no answer; it is to be asked again."""
+        with self._write() as db:
+            db.execute(_sql("call_again"), (stamp(at), note, call))
+
+    def call_answered(self, call: int, result: str, values: Mapping[str, str], note: str) -> None:
+        """A service answered, or is asked no more."""
+        with self._write() as db:
+            db.execute(_sql("call_answered"), (result, json.dumps(dict(values)), note, call))
+
+    def answered(self, limit: int) -> list[Waiting]:
+        """Return up to ``limit`` answers of services that wait for their step, oldest first."""
+        return [
+            Waiting(
+                id=row["id"],
+                channel=row["channel"],
+                sender=Address(row["sender"]),
+                event=CallAnswered(row["result"], row["call_entry"], json.loads(row["answer"]), row["note"]),
+                conversation=conversation_of(dict(row)),
+                opted_out=bool(row["opted_out"]),
+            )
+            for row in self._rows("answered", limit)
         ]
 
     def next_timer(self) -> datetime | None:
@@ -212,6 +264,7 @@ class SqliteStore:
         """Write what steps did, in one transaction."""
         last: dict[tuple[str, str, int], Conversation] = {}
         journal, outbound, timers, consent, finished, fired = [], [], [], [], [], []
+        calls, answered = [], []
         at = stamp(now)
         for result in results:
             for step in result.steps:
@@ -220,8 +273,17 @@ class SqliteStore:
                 last[name] = after
                 journal.append((*name, after.steps, after.flow, stamp(step.now), record(step)))
                 outbound += [
-                    (o.channel, o.recipient, storable(o.text), o.kind, at, at, at) for o in step.outbound
+                    (
+                        *(o.channel, o.recipient, storable(o.text), o.kind, at, at),
+                        *(stamp(o.not_before) if o.not_before else at, o.number, o.asks),
+                    )
+                    for o in step.outbound
                 ]
+                if step.request is not None:
+                    key = f"convo-{after.channel}-{after.sender}-{after.number}-{after.entry}"
+                    key = hashlib.sha256(key.encode()).hexdigest()[:32]
+                    asked = (step.request.service, encode(step.request.given), key, at, at)
+                    calls.append((*name, after.entry, *asked))
                 timers += [(*name, after.entry, t.name, stamp(t.due_at)) for t in step.timers]
                 consent += [
                     (c.channel, c.number, c.kind, stamp(c.at), storable(c.wording), c.source)
@@ -229,6 +291,8 @@ class SqliteStore:
                 ]
             if isinstance(result.waiting.event, TimerFired):
                 fired.append((result.waiting.id,))
+            elif isinstance(result.waiting.event, CallAnswered):
+                answered.append((result.waiting.id,))
             else:
                 status = "dead" if result.dead else "waiting" if result.retry else "done"
                 tried = int(bool(result.dead or result.retry))
@@ -241,10 +305,11 @@ class SqliteStore:
             db.executemany(_sql("write_journal"), journal)
             db.executemany(_sql("write_outbound"), outbound)
             db.executemany(_sql("write_timer"), timers)
-            db.executemany(
-                _sql("void_timers"),
-                [(e.channel, e.sender, e.number, e.entry, int(not e.is_open)) for e in written],
-            )
+            left = [(e.channel, e.sender, e.number, e.entry, int(not e.is_open)) for e in written]
+            db.executemany(_sql("void_timers"), left)
+            db.executemany(_sql("void_calls"), left)
+            db.executemany(_sql("call_done"), answered)
+            db.executemany(_sql("write_call"), calls)
             db.executemany(_sql("write_consent"), consent)
             db.executemany(_sql("finish"), finished)
 
@@ -286,8 +351,10 @@ class SqliteStore:
             )
             for each in settlements
         ]
+        asked = [(stamp(now), each.id) for each in settlements if each.asked]
         with self._write() as db:
             db.executemany(_sql("settle"), rows)
+            db.executemany(_sql("asked"), asked)
 
     def next_outbound(self, channel: str) -> datetime | None:
         """Return when the next queued row of the channel may leave, or None."""
@@ -448,6 +515,9 @@ def _outbox_row(row: sqlite3.Row, status: Status | None = None, more_attempts: i
             stored(row["text"]),
             OutboundKind(row["kind"]),
             row["id"],
+            None,
+            row["number"],
+            row["asks"],
         ),
         status=status or Status(row["status"]),
         created_at=moment(row["created_at"]),

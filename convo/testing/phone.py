@@ -25,6 +25,7 @@ from convo.runtime.deliver import Deliverer
 from convo.runtime.process import Processor
 from convo.runtime.receive import Receiver
 from convo.runtime.run import drain
+from convo.runtime.timers import Heard
 from convo.store import Store, open_store
 from convo.store.base import Opening
 from convo.testing.fakes import FakeClock, FakeTransport
@@ -55,7 +56,9 @@ class World:
         self.flow = compiled.flow
         flows = ChannelFlows(CHANNEL, {compiled.flow.name: compiled}, compiled.flow.name)
         self._receiver = Receiver(self.store, self.transport, CHANNEL, self.clock, random=Random(0))  # noqa: S311
-        self._processor = Processor(self.store, {CHANNEL: flows})
+        self._processor = Processor(
+            self.store, {CHANNEL: flows}, hearing=lambda _channel: Heard(self._receiver.polled_at)
+        )
         self._deliverer = Deliverer(self.store, self.transport, CHANNEL, self.clock, random=Random(0))  # noqa: S311
 
     def restart(self) -> None:
@@ -69,6 +72,11 @@ class World:
     def work(self) -> None:
         """Do all there is to do now."""
         drain([self._receiver], self._processor, [self._deliverer], self.clock)
+
+    def next_at(self) -> datetime | None:
+        """Return when something comes due by itself: a timer, or a text that is held."""
+        times = [self.store.next_timer(), self.store.next_outbound(CHANNEL)]
+        return min((at for at in times if at is not None), default=None)
 
     def open(self, who: str, given: Mapping[str, Value]) -> None:
         """Open the conversation from our side."""
@@ -199,7 +207,11 @@ class Phone:
 
     def pass_time(self, by: timedelta) -> None:
         """Let time pass, and let happen what comes due."""
-        self.world.clock.advance(by)
+        end = self.world.clock.now() + by
+        while (next_at := self.world.next_at()) is not None and next_at < end:
+            self.world.clock.set(max(next_at, self.world.clock.now()))
+            self.world.work()
+        self.world.clock.set(end)
         self.world.work()
 
     def set_clock(self, now: datetime) -> None:

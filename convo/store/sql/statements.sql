@@ -25,23 +25,29 @@ SELECT i.id, i.channel, i.sender, i.kind, i.text, i.sent_at, i.received_at, i.ra
     coalesce((SELECT c.kind = 'opt-out' FROM consent c
         WHERE c.channel = i.channel AND c.number = i.sender ORDER BY c.id DESC LIMIT 1), 0) AS opted_out,
     v.number, v.flow, v.version, v.state, v.entry, v.tries, v.steps, v.language, v.data,
-    v.opened_at, v.now_at, v.ended, v.ended_at, v.closed_told
+    v.opened_at, v.now_at, v.ended, v.ended_at, v.closed_told, v.memo,
+    CASE WHEN v.asked_entry = v.entry THEN v.asked_at END AS asked_at
 FROM inbox i
 LEFT JOIN conversations v ON v.channel = i.channel AND v.sender = i.sender
     AND v.number = (SELECT max(n.number) FROM conversations n WHERE n.channel = i.channel AND n.sender = i.sender)
 WHERE i.status = 'waiting'
+    AND NOT EXISTS (SELECT 1 FROM calls k WHERE k.channel = i.channel AND k.sender = i.sender AND k.status != 'done')
 ORDER BY i.id
 LIMIT ?
 
 -- name: due
 SELECT t.id, t.channel, t.sender, t.name, t.entry AS timer_entry, t.due_at,
+    EXISTS (SELECT 1 FROM outbox o WHERE o.channel = t.channel AND o.recipient = t.sender
+        AND o.status IN ('queued', 'sending') AND o.number = t.number AND o.asks = t.entry) AS pending,
     coalesce((SELECT c.kind = 'opt-out' FROM consent c
         WHERE c.channel = t.channel AND c.number = t.sender ORDER BY c.id DESC LIMIT 1), 0) AS opted_out,
     v.number, v.flow, v.version, v.state, v.entry, v.tries, v.steps, v.language, v.data,
-    v.opened_at, v.now_at, v.ended, v.ended_at, v.closed_told
+    v.opened_at, v.now_at, v.ended, v.ended_at, v.closed_told, v.memo,
+    CASE WHEN v.asked_entry = v.entry THEN v.asked_at END AS asked_at
 FROM timers t
 JOIN conversations v ON v.channel = t.channel AND v.sender = t.sender AND v.number = t.number
 WHERE t.due_at <= ? AND v.ended IS NULL AND v.entry = t.entry
+    AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.channel = t.channel AND i.sender = t.sender AND i.status = 'waiting')
 ORDER BY t.due_at, t.id
 LIMIT ?
 
@@ -50,20 +56,20 @@ SELECT min(due_at) FROM timers
 
 -- name: write_conversation
 INSERT INTO conversations (channel, sender, number, flow, version, state, entry, tries, steps, language, data,
-    opened_at, now_at, ended, ended_at, closed_told)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    opened_at, now_at, ended, ended_at, closed_told, memo)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (channel, sender, number) DO UPDATE
 SET flow = excluded.flow, version = excluded.version, state = excluded.state, entry = excluded.entry,
     tries = excluded.tries, steps = excluded.steps, language = excluded.language, data = excluded.data,
     now_at = excluded.now_at, ended = excluded.ended, ended_at = excluded.ended_at,
-    closed_told = excluded.closed_told
+    closed_told = excluded.closed_told, memo = excluded.memo
 
 -- name: write_journal
 INSERT INTO journal (channel, sender, number, step, flow, at, record) VALUES (?, ?, ?, ?, ?, ?, ?)
 
 -- name: write_outbound
-INSERT INTO outbox (channel, recipient, text, kind, created_at, changed_at, next_at)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO outbox (channel, recipient, text, kind, created_at, changed_at, next_at, number, asks)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: write_timer
 INSERT INTO timers (channel, sender, number, entry, name, due_at) VALUES (?, ?, ?, ?, ?, ?)
@@ -83,15 +89,15 @@ UPDATE inbox SET status = ?, attempts = attempts + ?, reason = ? WHERE id = ?
 
 -- name: sendable
 SELECT o.id, o.channel, o.recipient, o.text, o.kind, o.status, o.created_at, o.attempts, o.next_at,
-    o.provider_id, o.reason, o.segments,
+    o.provider_id, o.reason, o.segments, o.number, o.asks,
     coalesce((SELECT c.kind = 'opt-out' FROM consent c
         WHERE c.channel = o.channel AND c.number = o.recipient ORDER BY c.id DESC LIMIT 1), 0) AS opted_out
 FROM outbox o
-WHERE o.channel = ? AND o.status = 'queued' AND o.next_at <= ?
+WHERE o.channel = ?1 AND o.status = 'queued' AND o.next_at <= ?2
     AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.channel = o.channel AND e.recipient = o.recipient
-        AND e.id < o.id AND e.status IN ('queued', 'sending'))
+        AND e.id < o.id AND (e.status = 'sending' OR (e.status = 'queued' AND NOT (e.attempts = 0 AND e.next_at > ?2))))
 ORDER BY o.id
-LIMIT ?
+LIMIT ?3
 
 -- name: mark
 UPDATE outbox SET status = ?, attempts = attempts + ?, reason = ?, changed_at = ?
@@ -101,6 +107,48 @@ WHERE id = ? AND status = 'queued'
 UPDATE outbox SET status = ?, provider_id = CASE ? WHEN '' THEN provider_id ELSE ? END, reason = ?,
     segments = coalesce(?, segments), next_at = coalesce(?, next_at), changed_at = ?
 WHERE id = ? AND status IN ('sending', 'unknown')
+
+-- name: asked
+UPDATE conversations SET asked_at = ?, asked_entry = entry
+WHERE asked_entry != entry AND (channel, sender, number, entry) =
+    (SELECT channel, recipient, number, asks FROM outbox WHERE id = ?)
+
+-- name: write_call
+INSERT INTO calls (channel, sender, number, entry, service, given, key, created_at, next_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: calls_to_make
+SELECT * FROM calls WHERE status = 'waiting' AND next_at <= ? ORDER BY next_at, id LIMIT ?
+
+-- name: next_call
+SELECT min(next_at) FROM calls WHERE status = 'waiting'
+
+-- name: call_again
+UPDATE calls SET attempts = attempts + 1, next_at = ?, note = ? WHERE id = ? AND status = 'waiting'
+
+-- name: call_answered
+UPDATE calls SET status = 'answered', attempts = attempts + 1, result = ?, answer = ?, note = ?
+WHERE id = ? AND status = 'waiting'
+
+-- name: call_done
+UPDATE calls SET status = 'done' WHERE id = ?
+
+-- name: void_calls
+UPDATE calls SET status = 'done', note = 'its state was left'
+WHERE channel = ? AND sender = ? AND number = ? AND status = 'waiting' AND (entry != ? OR ?)
+
+-- name: answered
+SELECT k.id, k.channel, k.sender, k.entry AS call_entry, k.result, k.answer, k.note,
+    coalesce((SELECT c.kind = 'opt-out' FROM consent c
+        WHERE c.channel = k.channel AND c.number = k.sender ORDER BY c.id DESC LIMIT 1), 0) AS opted_out,
+    v.number, v.flow, v.version, v.state, v.entry, v.tries, v.steps, v.language, v.data,
+    v.opened_at, v.now_at, v.ended, v.ended_at, v.closed_told, v.memo,
+    CASE WHEN v.asked_entry = v.entry THEN v.asked_at END AS asked_at
+FROM calls k
+JOIN conversations v ON v.channel = k.channel AND v.sender = k.sender AND v.number = k.number
+WHERE k.status = 'answered'
+ORDER BY k.id
+LIMIT ?
 
 -- name: next_outbound
 SELECT min(next_at) FROM outbox WHERE channel = ? AND status = 'queued'

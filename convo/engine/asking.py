@@ -1,0 +1,96 @@
+"""What a text means as an answer to a question, and what is said where it means nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from convo.engine.machine import CompiledFlow
+from convo.engine.said import built_in_text, choices_of, listed
+from convo.flow.answer_choices import ChoiceSpec, read_choice, read_many
+from convo.flow.answer_spec import Near, Reading, Taken, Wrong
+from convo.flow.answers import near_question, read, sorry_for, sorry_for_choices
+from convo.flow.model import Flow, Question
+from convo.flow.template import Template
+from convo.flow.values import Choice, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a text means: a value and how it matched, or what it may have been meant for."""
+
+    value: Value | None = None
+    how: str = ""
+    near: Near | None = None
+
+
+def read_answer(
+    question: Question, text: str, names: Mapping[str, Value], flow: Flow, language: str, now: datetime
+) -> Reply:
+    """Return what a text means as an answer to ``question``; no value where it is none."""
+    if question.answer is not None:
+        reading = Reading(
+            language=language,
+            country=flow.country or None,
+            zone=flow.zone,
+            now=now.astimezone(ZoneInfo(flow.zone)),
+            scope=names,
+        )
+        return _reply(read(question.answer, text, reading), ())
+    choices = choices_of(question, names, language)
+    if question.many is not None:
+        return _reply(read_many(choices, text, *question.many, language), choices)
+    found = _reply(read_choice(choices, text, language), choices)
+    if found.value is None and choices != question.choices and question.choices:
+        # The words of the base language are understood too.
+        base = _reply(read_choice(question.choices, text, flow.language), choices)
+        return base if base.value is not None else found
+    return found
+
+
+def _reply(result: Taken | Near | Wrong, choices: tuple[ChoiceSpec, ...]) -> Reply:
+    if isinstance(result, Taken):
+        value = result.value
+        if choices and isinstance(value, str):
+            labels = {choice.id: choice.label for choice in choices}
+            return Reply(Choice(value, labels.get(value, value)), result.how)
+        return Reply(value, result.how)
+    if isinstance(result, Near):
+        return Reply(near=result)
+    return Reply()
+
+
+def sorry_text(
+    question: Question,
+    reply: Reply | None,
+    texts: Sequence[Template],
+    names: Mapping[str, Value],
+    compiled: CompiledFlow,
+    words: list[str],
+    language: str,
+) -> str:
+    """Return what is said to a wrong answer: what it may have been meant for, or what a good one would be.
+
+    ``texts`` are the author's, the first for the first wrong answer; ``words`` are those of the state.
+    """
+    own = compiled.flow.texts
+    if reply is not None and reply.near is not None:
+        near = reply.near
+        number = "" if near.number is None else str(near.number)
+        if "near" in own:
+            return built_in_text(compiled, "near", {"choice": near.suggestion, "number": number}, language)
+        return near_question(near, language)
+    if texts:
+        tries = names["tries"]
+        index = tries - 1 if isinstance(tries, int) else 0
+        return texts[min(max(index, 0), len(texts) - 1)].render({**names, "language": language})
+    if question.answer is not None:
+        return sorry_for(question.answer, language)
+    count = len(choices_of(question, names, language))
+    if count and "sorry_choice" in own:
+        return built_in_text(compiled, "sorry_choice", {"count": str(count)}, language)
+    if count:
+        return sorry_for_choices(count, several=question.many is not None, language=language)
+    return built_in_text(compiled, "nothing_matched", {"words": listed(words)}, language)
