@@ -18,6 +18,7 @@ def command(flows: tuple[Path, ...], form: str) -> int:
     from convo.engine.machine import compile_flow
     from convo.flow.parse import load_flow
     from convo.flow.problems import FlowError, Problem, Severity
+    from convo.runtime.log import count
 
     problems: list[Problem] = []
     for path in flows:
@@ -32,8 +33,6 @@ def command(flows: tuple[Path, ...], form: str) -> int:
     else:
         for problem in problems:
             click.echo(str(problem))
-        files = "1 file" if len(flows) == 1 else f"{len(flows)} files"
-        click.echo(
-            f"{files}: {errors} errors, {len(problems) - errors} warnings" if problems else f"{files}: fine"
-        )
+        found = f"{count(errors, 'error')}, {count(len(problems) - errors, 'warning')}"
+        click.echo(f"{count(len(flows), 'file')}: {found if problems else 'fine'}")
     return 1 if errors else 0

@@ -1,16 +1,17 @@
-"""What ``convo run`` and ``convo chat`` do: put flow, store, transport and loops together, and end well."""
+"""What ``convo run`` and ``convo chat`` do: put flows, store, channels and loops together, and end well."""
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import signal
 import sys
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from io import BytesIO
@@ -21,19 +22,22 @@ from typing import Self, TextIO
 
 import click
 
+from convo.cli.opening import greet, numbers_to_greet, warn_of_lost_states
 from convo.cli.phone import PHONE, Network, Phone, Pipe, Terminal, converse
 from convo.cli.relay import Relay
 from convo.clock import Clock, SystemClock
+from convo.emulators import EMULATORS
 from convo.emulators import create as create_emulator
-from convo.engine.machine import CompiledFlow, compile_flow
+from convo.engine.machine import compile_flow
 from convo.engine.opening import ChannelFlows
 from convo.errors import ConfigError, ConvoError
 from convo.flow.parse import load_flow
-from convo.messages import Address, to_address
-from convo.runtime.log import configure, count, origin
+from convo.messages import Address
+from convo.runtime.config import CONSOLE, FILE, STORE, ChannelConfig, Config, read_config
+from convo.runtime.health import Health, published
+from convo.runtime.log import configure, origin
 from convo.runtime.run import Channel, Runtime
 from convo.store import open_store
-from convo.store.base import Opening, Store
 from convo.transports import create as create_transport
 from convo.transports import names as transport_names
 from convo.transports.base import Transport
@@ -44,16 +48,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for on the command line."""
+    """What was asked for on the command line; None where nothing was, and the file or a default decides."""
 
-    flow: Path
-    transport: str = "console"
-    store: str = "convo.db"
+    flow: Path | None = None
+    config: Path | None = None
+    channels: tuple[str, ...] = ()
+    transport: str | None = None
+    store: str | None = None
     greet: tuple[str, ...] = ()
-    poll: float = 1.0
+    poll: float | None = None
     once: bool = False
     emulate: bool = False
     log_level: str | None = None
+    log: str | None = None
 
 
 def serve(options: Options) -> int:
@@ -71,46 +78,63 @@ def serve(options: Options) -> int:
 
 def _serve(options: Options, signals: Signals) -> int:
     clock = SystemClock()
+    config = _config(options)
     chatting = _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
-    has_phone = options.transport == "console" or options.emulate
-    configure(options.log_level or ("warning" if has_phone and _is_terminal(sys.stderr) else "info"))
-    greet = [_number(each) for each in options.greet]
-    flow = compile_flow(load_flow(options.flow))
+    has_phone = options.emulate or any(each.transport == CONSOLE for each in config.channels)
+    quiet = has_phone and _is_terminal(sys.stderr)
+    configure(config.log_level or ("warning" if quiet else "info"), config.log)
+    for warning in config.warnings:
+        _log.warning("%s:%s: %s", warning.path, warning.position.line, warning.message)
+    numbers = numbers_to_greet(config, options.greet)
     with ExitStack() as ends:
         phone: Phone | None = None
-        if has_phone and chatting and not options.once:
-            phone = Terminal(flow.flow.about or flow.flow.name)
-        elif has_phone and not chatting:
-            source = sys.stdin.buffer if sys.stdin is not None else BytesIO()
-            phone = Pipe(source, sys.stdout.buffer)
-        transport, network = _outside(options, clock, phone, ends)
-        store = open_store(options.store)
+        if has_phone:
+            _check_phone(config)
+            if chatting and not options.once:
+                phone = Terminal(_title(config))
+            elif not chatting:
+                phone = Pipe(sys.stdin.buffer if sys.stdin is not None else BytesIO(), sys.stdout.buffer)
+        transports, network = _outside(config, options, clock, phone, ends)
+        store = open_store(config.store)
         ends.callback(store.close)
         store.lock_for_run()
-        channel = options.transport
-        _warn_of_lost_states(store, flow)
+        warn_of_lost_states(store, config)
         if isinstance(phone, Terminal):
             phone.introduce()
-            greet = [PHONE, *(each for each in greet if each != PHONE)]
-            held = store.conversation(channel, PHONE)
-            if held is not None and held.is_open and held.flow == flow.flow.name:
+            numbers = [PHONE, *(each for each in numbers if each != PHONE)]
+            channel = config.channels[0]
+            held = store.conversation(channel.name, PHONE)
+            if held is not None and held.is_open and held.flow in channel.flows.flows:
                 phone.note(f"(you are in the middle of this conversation, in the state '{held.state}')")
-        _greet(store, flow, channel, greet, clock)
+        greet(store, config, numbers, clock)
         runtime = Runtime(
             store,
-            {channel: ChannelFlows(channel, {flow.flow.name: flow}, flow.flow.name)},
-            [Channel(channel, transport, timedelta(seconds=options.poll))],
+            {each.name: each.flows for each in config.channels},
+            [
+                Channel(each.name, transports[each.name], each.poll, each.pace, each.sources)
+                for each in config.channels
+            ],
             clock,
             random=Random(),  # noqa: S311 - jitter, no secret
             # A person at a console sees at once that the store fails; a provider's texts are borne longer.
             patience=timedelta(seconds=3) if has_phone else timedelta(minutes=10),
         )
-        _log.info("start: %s on %s, store %s", flow.flow.name, channel, options.store)
-        return _run(options, runtime, phone, network, signals)
+        ends.enter_context(published(Health(runtime, clock), config.health_file, config.health_port))
+        for each in config.channels:
+            served = ", ".join(each.flows.flows)
+            _log.info(
+                "start: %s on %s, store %s", served, each.name, config.store, extra={"channel": each.name}
+            )
+        return _run(options, config, runtime, phone, network, signals)
 
 
 def _run(
-    options: Options, runtime: Runtime, phone: Phone | None, network: Network | None, signals: Signals
+    options: Options,
+    config: Config,
+    runtime: Runtime,
+    phone: Phone | None,
+    network: Network | None,
+    signals: Signals,
 ) -> int:
     try:
         if options.once and phone is None:
@@ -130,97 +154,121 @@ def _run(
         runtime.stop()
     error = runtime.halt.error
     if isinstance(error, ConvoError):
-        raise error
+        raise _explained(error, config, runtime)
     if error is not None:
         click.echo(f"stopped by a fault of convo itself ({origin(error)}); please report it", err=True)
         return 1
     return 0
 
 
-def _outside(
-    options: Options, clock: Clock, phone: Phone | None, ends: ExitStack
-) -> tuple[Transport, Network | None]:
-    """Return the transport, and what a phone beside it would write to."""
-    name, session = options.transport, uuid.uuid4().hex[:12]
-    show = phone.show if phone is not None else _nobody_looks
-    if name == "console":
-        if options.emulate:
-            raise ConfigError("--emulate goes with the transport of a provider: --transport telstra_v2")
-        console = Console(show, clock=clock, session=session)
-        return console, console
-    if name not in transport_names():
-        near = get_close_matches(name, ("console", *transport_names()), 1)
+def _explained(error: ConvoError, config: Config, runtime: Runtime) -> ConvoError:
+    """Return ``error`` with the channel that it is about, and where its settings stand."""
+    for state in runtime.states:
+        if config.path and (error in state.refused.values() or state.trouble == str(error)):
+            told = copy.copy(error)
+            told.args = (f"{config.path}: {state.explained(error)}",)
+            return told
+    return error
+
+
+# -- what is to run ---------------------------------------------------------------------------------
+
+
+def _config(options: Options) -> Config:
+    """Return what the command line and the file say together."""
+    if options.flow is not None and options.config is not None:
+        raise ConfigError("either a flow or --config, not both: the file says itself which flows it runs")
+    if options.config is not None:
+        if options.transport is not None:
+            raise ConfigError(f"--transport goes with a flow; with --config, {options.config} says it")
+        config = read_config(options.config, os.environ, only=options.channels, emulate=options.emulate)
+    elif options.flow is not None:
+        if options.channels:
+            raise ConfigError("--channel goes with --config; a flow alone runs on one channel")
+        config = _of_one_flow(options.flow, options.transport or CONSOLE)
+    else:
+        hint = f"; there is a {FILE} here: convo run --config {FILE}" if Path(FILE).is_file() else ""
+        raise ConfigError(
+            f"nothing to run: name a FLOW (convo run FLOW), or a file of channels (--config FILE){hint}"
+        )
+    channels = config.channels
+    if options.poll is not None:
+        channels = tuple(replace(each, poll=timedelta(seconds=options.poll)) for each in channels)
+    return replace(
+        config,
+        channels=channels,
+        store=options.store or config.store,
+        log=options.log or config.log,
+        log_level=options.log_level or config.log_level,
+    )
+
+
+def _of_one_flow(path: Path, transport: str) -> Config:
+    flow = compile_flow(load_flow(path))
+    known = (CONSOLE, *transport_names())
+    if transport not in known:
+        near = get_close_matches(transport, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        known = ", ".join(("console", *transport_names()))
-        raise ConfigError(f"there is no transport {name!r}{hint}  (transports: {known})")
-    if not options.emulate:
-        return _closed_at_the_end(
-            ends, create_transport(name, channel=name, clock=clock, environ=os.environ)
-        ), None
-    emulator = ends.enter_context(create_emulator(name, clock))
-    relay = ends.enter_context(Relay(emulator, show, session))
-    environ = emulator.environ()
-    return _closed_at_the_end(ends, create_transport(name, channel=name, clock=clock, environ=environ)), relay
+        raise ConfigError(f"there is no transport {transport!r}{hint}  (transports: {', '.join(known)})")
+    flows = ChannelFlows(transport, {flow.flow.name: flow}, flow.flow.name)
+    return Config((ChannelConfig(transport, transport, flows, environ=os.environ),), store=STORE)
 
 
-def _closed_at_the_end(ends: ExitStack, transport: Transport) -> Transport:
-    ends.callback(transport.close)
-    return transport
+def _check_phone(config: Config) -> None:
+    """See that there is one channel, where a terminal or a pipe is to be its phone."""
+    if len(config.channels) > 1:
+        names = ", ".join(each.name for each in config.channels)
+        raise ConfigError(
+            f"--emulate and the console are the phone of one channel: pick it with --channel NAME"
+            f"  (channels: {names})"
+        )
+
+
+def _title(config: Config) -> str:
+    channel = config.channels[0]
+    compiled = channel.flows.flows.get(channel.flows.default or "")
+    return channel.name if compiled is None else compiled.flow.about or compiled.flow.name
+
+
+# -- the outside ------------------------------------------------------------------------------------
+
+
+def _outside(
+    config: Config, options: Options, clock: Clock, phone: Phone | None, ends: ExitStack
+) -> tuple[Mapping[str, Transport], Network | None]:
+    """Return the transport of each channel, and what a phone beside it would write to."""
+    channel, session = config.channels[0], uuid.uuid4().hex[:12]
+    show = phone.show if phone is not None else _nobody_looks
+    if channel.transport == CONSOLE and len(config.channels) == 1:
+        if options.emulate:
+            example = f"--transport {next(iter(sorted(EMULATORS)))}"
+            raise ConfigError(f"--emulate goes with the transport of a provider: {example}")
+        console = Console(show, channel=channel.name, clock=clock, session=session)
+        return {channel.name: console}, console
+    if options.emulate:
+        emulator = ends.enter_context(create_emulator(channel.transport, clock))
+        relay = ends.enter_context(Relay(emulator, show, session))
+        made = create_transport(
+            channel.transport, channel=channel.name, clock=clock, environ=emulator.environ()
+        )
+        ends.callback(made.close)
+        return {channel.name: made}, relay
+    if config.path:
+        transports = config.transports(clock)
+    else:
+        transports = {
+            channel.name: create_transport(
+                channel.transport, channel=channel.name, clock=clock, environ=channel.environ
+            )
+        }
+    for transport in transports.values():
+        ends.callback(transport.close)
+    return transports, None
 
 
 def _nobody_looks(recipient: Address, text: str) -> None:  # noqa: ARG001 - as Phone.show
     """Refuse to show a reply where there is no phone, so that it is kept."""
     raise OSError("no phone")
-
-
-def _number(written: str) -> Address:
-    try:
-        return to_address(written)
-    except ValueError as problem:
-        raise ConfigError(f"--greet: {problem}") from None
-
-
-def _warn_of_lost_states(store: Store, compiled: CompiledFlow) -> None:
-    """Say before the run which people wait in a state that the edited flow no longer has."""
-    flow = compiled.flow
-    for (name, state), waiting in sorted(store.open_states().items()):
-        if name != flow.name or compiled.has_state(state):
-            continue
-        target = flow.moved.get(state)
-        if target is None or not compiled.has_state(target):
-            _log.warning(
-                "%s in state '%s', which %s no longer has; their messages will be set aside. Write"
-                " 'moved: {%s: NEW_STATE}' in the flow to say where they go on (states: %s)",
-                count(waiting, "open conversation waits", "open conversations wait"),
-                state,
-                flow.path or flow.name,
-                state,
-                ", ".join(flow.states),
-            )
-
-
-def _greet(
-    store: Store, compiled: CompiledFlow, channel: str, numbers: Sequence[Address], clock: Clock
-) -> None:
-    """Ask for an opening with each number that has no open conversation in this flow.
-
-    The key counts the sender's conversations, so that a start which is repeated before the opening has
-    been stepped asks for the same one.
-    """
-    flow = compiled.flow
-    if numbers and flow.needs_data:
-        raise ConfigError(
-            f"the flow '{flow.name}' needs data that must be given at its opening; --greet gives none"
-        )
-    openings = []
-    for number in dict.fromkeys(numbers):
-        last = store.conversation(channel, number)
-        if last is not None and last.is_open and last.flow == flow.name:
-            continue
-        count_so_far = last.number if last is not None else 0
-        key = f"greet {flow.name} {number} {count_so_far + 1}"
-        openings.append(Opening(channel, number, flow.name, key))
-    store.request(openings, clock.now())
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

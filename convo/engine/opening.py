@@ -256,7 +256,13 @@ def _open(
     if keyword is not None:
         cause = Started(compiled.flow.name)
     taken = step(
-        compiled, new, cause, moment, greet=greet or keyword is not None, value=keyword_value(keyword)
+        compiled,
+        new,
+        cause,
+        moment,
+        greet=greet or keyword is not None,
+        by_keyword=keyword is not None,
+        value=keyword_value(keyword),
     )
     if taken is None:
         raise AssertionError("a step without keywords always answers")

@@ -89,13 +89,15 @@ def step(
     now: datetime,
     *,
     greet: bool = False,
+    by_keyword: bool = False,
     keywords: Collection[str] = (),
     value: Value | None = None,
 ) -> Step | None:
     """Return what ``event`` does to ``conversation``; None where its text is one of ``keywords``.
 
     A conversation whose ``entry`` is 0 is opened by it: its start state is entered, and a text is
-    matched there only if entering said nothing. ``greet`` puts the flow's greeting first.
+    matched there only if entering said nothing. ``greet`` puts the flow's greeting first,
+    and ``by_keyword`` says that a text asked for it, which has to be answered with something.
     ``keywords`` are folded words that mean something to the channel: the state's and ``anywhere``'s
     words go before them, everything else after. ``value`` is what a keyword brought with it.
 
@@ -111,7 +113,7 @@ def step(
             if greet and compiled.flow.greeting is not None:
                 turn.say([turn.rendered(compiled.flow.greeting)])
             turn.enter()
-            if greet and not turn.said and turn.waits:
+            if by_keyword and not turn.said and turn.waits:
                 turn.say_again()
         match event:
             case Received() if not turn.said and turn.waits:

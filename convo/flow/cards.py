@@ -332,12 +332,13 @@ class CardReader:
         saved: str = "",
         *,
         open_ended: bool = False,
+        covered: Collection[str] = (),
     ) -> tuple[Arm, ...]:
         """Return the lines of a goto.
 
         ``outcomes`` are the ids that mean a choice, a yes or no or a result; None where any plain name is
         a result. ``following`` is where a line goes on that has neither goto nor end. ``saved`` is the
-        name that holds the outcome afterwards. ``open_ended`` lines need no else: that is judged
+        name that holds the outcome afterwards. ``covered`` outcomes go on elsewhere; ``open_ended`` lines need no else: that is judged
         elsewhere.
         """
         if goto is None:
@@ -360,8 +361,9 @@ class CardReader:
                 condition = self.read(parse_expression, key)
             if (arm := self._arm(key, target, condition, following)) is not None:
                 arms.append(replace(arm, outcome=outcome, outcome_test=test))
-        covered = bool(outcomes) and set(outcomes or ()) <= {str(key) for key in keys}
-        if "else" not in keys and keys and not (covered or open_ended or outcomes is None):
+        told = {str(key) for key in keys} | set(covered)
+        all_told = bool(outcomes) and set(outcomes or ()) <= told
+        if "else" not in keys and keys and not (all_told or open_ended or outcomes is None):
             hint = "end the list with: else: NAME OF A STATE"
             self.add(
                 problem("F013", "a goto with conditions has to say where else to go", keys[-1], hint=hint)

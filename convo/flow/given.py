@@ -32,8 +32,8 @@ def known_name(flow: Flow, name: str) -> None:
     raise ConfigError(f"the flow '{flow.name}' has no data '{name}'; {hint + ' ' if hint else ''}({known})")
 
 
-def read_given(flow: Flow, written: Mapping[str, str]) -> dict[str, Value]:
-    """Return the values of what was written for each name.
+def read_given(flow: Flow, written: Mapping[str, str], *, partial: bool = False) -> dict[str, Value]:
+    """Return the values of what was written for each name; ``partial`` leaves out what is missing.
 
     Raises:
         ConfigError: a name is unknown or missing, or a value is not of its name's type; never the value.
@@ -45,7 +45,7 @@ def read_given(flow: Flow, written: Mapping[str, str]) -> dict[str, Value]:
         for datum in flow.data.values()
         if datum.given and datum.first is None and datum.name not in written
     ]
-    if missing:
+    if missing and not partial:
         raise ConfigError(f"the flow '{flow.name}' must be given: {', '.join(missing)}")
     return {name: _value(flow, flow.data[name], text) for name, text in written.items()}
 

@@ -105,7 +105,8 @@ class _Reading:
             hint = "write both: how many tries, and the state after the last one"
             reader.add(problem("F026", "'tries' and 'out_of_tries' belong together", name, hint=hint))
         outcomes = question.outcomes
-        arms = (*choice_arms, *reader.goto(card.goto, self.following, outcomes, save))
+        elsewhere = {arm.outcome or "" for arm in choice_arms if arm.condition is None}
+        arms = (*choice_arms, *reader.goto(card.goto, self.following, outcomes, save, covered=elsewhere))
         if not has_answer and card.goto is None:
             # A menu: its words say where each goes on.
             arms = ()

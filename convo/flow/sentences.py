@@ -26,6 +26,11 @@ BUILT_IN_TEXTS: Mapping[str, Sentence] = MappingProxyType(
             "a text matched nothing; ${words} lists the words of the state",
             ("words",),
         ),
+        "known_words": Sentence(
+            "You can send ${words}.",
+            "a keyword came, and the state has no text of its own; ${words} lists its words",
+            ("words",),
+        ),
         "nothing_expected": Sentence(
             "Sorry, there is nothing to answer just now.",
             "a text matched nothing, and the state has no words",

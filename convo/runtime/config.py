@@ -142,6 +142,7 @@ class _Reading:
         self.problems: list[Problem] = []
         self.flow_problems: dict[str, tuple[Problem, ...]] = {}
         self.flows: dict[Path, CompiledFlow | None] = {}
+        self.unread: set[str] = set()
 
     def config(self) -> Config:
         document = self.document()
@@ -154,7 +155,9 @@ class _Reading:
         made = {each.name: self.channel(each, shape.poll or POLL) for each in shape.channels}
         self.check_numbers(shape.channels, made)
         problems = [each.located(str(self.path), lines) for each in dict.fromkeys(self.problems)]
-        in_flows = [each for found in self.flow_problems.values() for each in found]
+        in_flows = [
+            each for path, found in self.flow_problems.items() if path not in self.unread for each in found
+        ]
         if any(each.severity is Severity.ERROR for each in problems):
             raise ConfigProblems([*problems, *in_flows])
         if in_flows:
@@ -228,7 +231,7 @@ class _Reading:
         by_name: dict[str, tuple[Scalar, CompiledFlow]] = {}
         broken = False
         for written in shape.flows:
-            compiled = self.flow(self.folder / written)
+            compiled = self.flow(written)
             if compiled is None:
                 broken = True
                 continue
@@ -238,7 +241,7 @@ class _Reading:
                 self.add("G011", message, written, "give one of them another name, or leave one out")
                 continue
             by_name[name] = (written, compiled)
-        default = self.default(shape, by_name, broken)
+        default = None if broken else self.default(shape, by_name)
         flows = ChannelFlows(
             str(shape.name),
             {name: compiled for name, (_, compiled) in by_name.items()},
@@ -247,31 +250,33 @@ class _Reading:
             opt_in=shape.opt_in or OPT_IN_WORDS,
         )
         self.check_words(flows, by_name)
+        if not broken and (default is not None or shape.default in (None, NOBODY)):
+            self.check_openings(flows, by_name)
         return flows
 
-    def flow(self, path: Path) -> CompiledFlow | None:
+    def flow(self, written: Scalar) -> CompiledFlow | None:
+        """Return the flow in a file, None where it has problems."""
+        path = self.folder / written
         if path not in self.flows:
             self.flows[path] = None
             try:
                 self.flows[path] = compile_flow(load_flow(path))
             except FlowError as wrong:
                 self.flow_problems[str(path)] = wrong.problems
+        if any(each.code == "Y001" for each in self.flow_problems.get(str(path), ())):
+            why = self.flow_problems[str(path)][0].message
+            self.unread.add(str(path))
+            self.add("G006", f"the flow {path}: {why}", written)
         return self.flows[path]
 
-    def default(
-        self, shape: ChannelShape, flows: Mapping[str, tuple[Scalar, CompiledFlow]], broken: bool
-    ) -> str | None:
+    def default(self, shape: ChannelShape, flows: Mapping[str, tuple[Scalar, CompiledFlow]]) -> str | None:
+        """Return the flow that any text opens, None where there is none."""
         written = shape.default
         if written is None:
-            if len(flows) == 1 and not broken:
-                (name, (place, compiled)) = next(iter(flows.items()))
-                if not compiled.flow.needs_data:
-                    return name
-                if compiled.flow.keywords:
-                    message = f"'{name}' needs data that must be given, so no text can open it"
-                    self.add("G009", message, place, "begin its conversations yourself", warning=True)
-                return None
-            if len(shape.flows) > 1:
+            if len(flows) == 1:
+                name = next(iter(flows))
+                return None if flows[name][1].flow.needs_data else name
+            if len(flows) > 1:
                 message = f"the channel '{shape.name}' has no default: what is no keyword is set aside"
                 hint = "name a flow as 'default', or write 'default: none' if that is meant"
                 self.add("G013", message, shape.name, hint, warning=True)
@@ -279,20 +284,17 @@ class _Reading:
         if written == NOBODY and NOBODY not in flows:
             return None
         if written not in flows:
-            if not broken:
-                hint = nearest(written, flows) or f"(flows: {', '.join(flows)})"
-                self.add("G009", f"'{written[:60]}' is no flow of this channel", written, hint)
+            hint = nearest(written, flows) or f"(flows: {', '.join(flows)})"
+            self.add("G009", f"'{written[:60]}' is no flow of this channel", written, hint)
             return None
         if flows[written][1].flow.needs_data:
-            hint = "take another default, or 'default: none'"
-            self.add(
-                "G009", f"'{written}' needs data that must be given, so no text can open it", written, hint
-            )
+            message = f"'{written}' needs data that must be given, so no text can open it"
+            self.add("G009", message, written, "take another default, or 'default: none'")
             return None
         return str(written)
 
     def check_words(self, flows: ChannelFlows, places: Mapping[str, tuple[Scalar, CompiledFlow]]) -> None:
-        """See that each keyword opens one flow, and that each flow is opened by something."""
+        """See that each keyword opens one flow."""
         taken: dict[str, str] = {}
         leaving = flows.opt_out_words(None)
         for name, (place, compiled) in places.items():
@@ -305,7 +307,15 @@ class _Reading:
                     message = f"the keyword '{word}' opens both '{taken[folded]}' and '{name}'"
                     self.add("G010", message, place, "a keyword opens one flow of a channel")
                 taken.setdefault(folded, name)
-            if name != flows.default and not compiled.flow.keywords and not compiled.flow.needs_data:
+
+    def check_openings(self, flows: ChannelFlows, places: Mapping[str, tuple[Scalar, CompiledFlow]]) -> None:
+        """See that each flow is opened by something."""
+        for name, (place, compiled) in places.items():
+            flow = compiled.flow
+            if flow.needs_data and flow.keywords:
+                message = f"'{name}' needs data that must be given, so its keywords cannot open it"
+                self.add("G009", message, place, "begin its conversations yourself", warning=True)
+            elif not flow.needs_data and not flow.keywords and name != flows.default:
                 hint = "give it 'keywords', or make it the default"
                 self.add("G013", f"no text opens '{name}' on this channel", place, hint, warning=True)
 

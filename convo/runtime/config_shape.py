@@ -131,7 +131,7 @@ class _Reading:
         )
         if Scalar("health") in top:
             health = self.mapping(top[Scalar("health")], HEALTH, "under 'health'")
-            if not health:
+            if isinstance(top[Scalar("health")], MapNode) and not top[Scalar("health")]:
                 self.add("G002", "'health' needs a 'file', a 'port' or both", _at(top[Scalar("health")]))
             shape.health_file = self.text(health.get(Scalar("file")))
             shape.health_port = self.port(health.get(Scalar("port")))

@@ -151,7 +151,7 @@ def _server(health: Health, port: int) -> ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
+        def log_message(self, format: str, *args: object) -> None:
             """Say nothing: whoever watches asks every few seconds."""
 
     class Server(ThreadingHTTPServer):

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from convo.analysis.transcripts import SENDER, Text
 from convo.engine.machine import compile_flow
 from convo.engine.opening import ChannelFlows
+from convo.flow.given import read_given
 from convo.flow.parse import load_flow
 from convo.flow.values import Value, encode, parse_duration
 from convo.messages import Address
@@ -79,8 +80,10 @@ class World:
         return min((at for at in times if at is not None), default=None)
 
     def open(self, who: str, given: Mapping[str, Value]) -> None:
-        """Open the conversation from our side."""
+        """Open the conversation from our side; what is given as text is read by its declared type."""
         self._openings += 1
+        written = {name: value for name, value in given.items() if isinstance(value, str)}
+        given = {**given, **read_given(self.flow, written, partial=True)}
         opening = Opening(CHANNEL, Address(who), self.flow.name, f"test-{self._openings}", encode(given))
         self.store.request([opening], self.clock.now())
         self.work()

@@ -1,0 +1,61 @@
+"""``convo config``: looks after the configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group("config")
+def command() -> None:
+    """Look after a configuration file (convo.yaml)."""
+
+
+@command.command("check")
+@click.argument("file", type=click.Path(path_type=Path), default="convo.yaml")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def check_command(file: Path, form: str) -> int:
+    """Show every problem of FILE [default: convo.yaml] and of the flows it names; nothing is run.
+
+    Secrets have to be there, transports have to take their settings; no provider is asked. Exit code 0:
+    it can run. 2: the configuration has errors. 1: only flows have.
+    """
+    import json
+    import os
+
+    from convo.analysis.checks import check
+    from convo.clock import SystemClock
+    from convo.flow.problems import FlowError, Problem, Severity
+    from convo.runtime.config import ConfigProblems, read_config
+    from convo.runtime.log import count
+
+    problems: list[Problem] = []
+    code, told = 0, ""
+    try:
+        config = read_config(file, os.environ)
+        flows = {
+            compiled.flow.path: compiled
+            for channel in config.channels
+            for compiled in channel.flows.flows.values()
+        }
+        told = f"{count(len(config.channels), 'channel')}, {count(len(flows), 'flow')}: "
+        problems += config.warnings
+        for path, compiled in flows.items():
+            problems += check(compiled, Path(path).read_text(encoding="utf-8-sig").splitlines())
+        for transport in config.transports(SystemClock()).values():
+            transport.close()
+    except (ConfigProblems, FlowError) as wrong:
+        problems += wrong.problems
+        code = wrong.exit_code
+    errors = sum(each.severity is Severity.ERROR for each in problems)
+    if errors and not code:
+        code = FlowError.exit_code
+    if form == "json":
+        click.echo(json.dumps([each.as_data() for each in problems], indent=2, ensure_ascii=False))
+        return code
+    for each in problems:
+        click.echo(str(each))
+    found = f"{count(errors, 'error')}, {count(len(problems) - errors, 'warning')}" if problems else "fine"
+    click.echo(f"{file}: {told}{found}")
+    return code
