@@ -68,22 +68,23 @@ def answered(turn: Turn, event: CallAnswered) -> None:
     if event.entry != turn.before.entry or state.call is None:
         turn.notes.append("the answer of a service is void: its state was left")
         return
-    data = {**turn.model.scene.data}
+    result, values = event.result, dict[str, Value]()
+    flow = turn.compiled.flow
     for name, written in event.values.items():
-        if name in state.call.save:
-            data[state.scope + name] = _called(turn, name, written)
+        if name not in state.call.save:
+            continue
+        path = state.scope + name
+        kind = flow.types[path]
+        value = read_value(kind, written, flow.zone)
+        if value is None:
+            turn.notes.append(f"the service's '{name}' is no {kind}: taken for an error")
+            result, values = "error", {}
+            break
+        values[path] = value
     scene = turn.model.scene
-    turn.model.moved_on(Scene(data, scene.built_in, scene.fixed))
+    turn.model.moved_on(Scene({**scene.data, **values}, scene.built_in, scene.fixed))
     if event.note:
         turn.notes.append(event.note)
-    trigger = turn.compiled.recognisers.results[state.name, event.result]
+    trigger = turn.compiled.recognisers.results[state.name, result]
     if not turn.fire(trigger):
         raise Fault(f"'{state.name}' goes nowhere: no line of its goto holds")
-
-
-def _called(turn: Turn, name: str, written: str) -> Value:
-    kind = turn.compiled.flow.types[name]
-    value = read_value(kind, written, turn.compiled.flow.zone)
-    if value is None:
-        raise Fault(f"the service's '{name}' is no {kind}")
-    return value

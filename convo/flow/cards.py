@@ -338,7 +338,8 @@ class CardReader:
 
         ``outcomes`` are the ids that mean a choice, a yes or no or a result; None where any plain name is
         a result. ``following`` is where a line goes on that has neither goto nor end. ``saved`` is the
-        name that holds the outcome afterwards. ``covered`` outcomes go on elsewhere; ``open_ended`` lines need no else: that is judged
+        name that holds the outcome afterwards. ``covered`` outcomes go on elsewhere;
+        ``open_ended`` lines need no else: that is judged
         elsewhere.
         """
         if goto is None:

@@ -14,6 +14,7 @@ from random import Random
 from convo.clock import Clock
 from convo.engine.opening import ChannelFlows
 from convo.errors import ConvoError
+from convo.runtime.calls import Caller, HttpServices, Services
 from convo.runtime.channels import Channel, ChannelState, Polling, Sending
 from convo.runtime.deliver import Deliverer
 from convo.runtime.log import count, origin
@@ -41,6 +42,7 @@ class Runtime:
         *,
         random: Random | None = None,
         patience: timedelta = timedelta(minutes=10),
+        services: Services | None = None,
     ) -> None:
         self._store = store
         self._channels = tuple(channels)
@@ -68,7 +70,17 @@ class Runtime:
             receiver = polled.get(channel)
             return Heard() if receiver is None else Heard(receiver.polled_at)
 
-        self._processor = Processor(store, flows, on_committed=self._wake_deliverers, hearing=hearing)
+        self._services = services or HttpServices({}, clock)
+        self._caller = Caller(
+            store, self._services, clock, random=self._random, on_answered=self._wake_processor
+        )
+        self._processor = Processor(
+            store,
+            flows,
+            on_committed=self._wake_deliverers,
+            on_request=self._wake_caller,
+            hearing=hearing,
+        )
         self._deliverers = [
             Deliverer(store, each.transport, each.name, clock, random=self._random) for each in self._channels
         ]
@@ -90,6 +102,7 @@ class Runtime:
             for channel, loop in zip(self._channels, self._polling, strict=True)
         ]
         self._processing = worker("process", self._processor)
+        self._calling = worker("call", self._caller)
         self._delivering = [
             worker(f"deliver {channel.name}", loop)
             for channel, loop in zip(self._channels, self._sending, strict=True)
@@ -102,7 +115,7 @@ class Runtime:
     def start(self) -> None:
         """Recover what a dead run left behind, and set the loops going."""
         self._recover()
-        workers = [*self._receiving, self._processing, *self._delivering]
+        workers = [*self._receiving, self._calling, self._processing, *self._delivering]
         self._threads = [worker.thread for worker in workers]
         for thread in self._threads:
             thread.start()
@@ -122,7 +135,7 @@ class Runtime:
     def stop(self, grace: timedelta = GRACE) -> None:
         """Let every loop finish the step in hand, at most ``grace`` in all, and close the transports."""
         self.halt.stop()
-        for worker in [*self._receiving, self._processing, *self._delivering]:
+        for worker in [*self._receiving, self._calling, self._processing, *self._delivering]:
             worker.wake()
         # What hangs is most likely a poll; the steps come first, so that it cannot use up their time.
         for thread in reversed(self._threads):
@@ -130,6 +143,7 @@ class Runtime:
                 thread.join(grace.total_seconds() / len(self._threads))
         for channel in self._channels:
             channel.transport.close()
+        self._services.close()
         lost = sum(receiver.in_hand for receiver in self._receivers)
         if lost:
             _log.error("%s had been read and could not be stored", count(lost, "message"))
@@ -158,7 +172,7 @@ class Runtime:
         With ``empty``, nothing waits in the outbox for another try either.
         """
         # In the order a text passes: each loop wakes the next one before it rests itself.
-        if self.heard < heard or not self._processing.resting:
+        if self.heard < heard or not (self._processing.resting and self._calling.resting):
             return False
         if not all(worker.resting for worker in self._delivering):
             return False
@@ -205,6 +219,9 @@ class Runtime:
     def _wake_processor(self) -> None:
         self._processing.wake()
 
+    def _wake_caller(self) -> None:
+        self._calling.wake()
+
     def _wake_deliverers(self) -> None:
         for worker in self._delivering:
             worker.wake()
@@ -216,7 +233,15 @@ class Runtime:
     def _drain(self) -> None:
         try:
             self._draining = True
-            drain(self._polling, self._processor, self._sending, self._clock, self.halt.asked, self.halt.wait)
+            drain(
+                self._polling,
+                self._processor,
+                self._sending,
+                self._clock,
+                self.halt.asked,
+                self.halt.wait,
+                self._caller,
+            )
             for state in self.states:
                 for refused in state.refused.values():
                     raise refused
@@ -236,6 +261,7 @@ def drain(
     clock: Clock,
     stopped: Callable[[], bool] = lambda: False,
     rest: Callable[[float], object] | None = None,
+    caller: Caller | None = None,
 ) -> None:
     """Call the loops one after another until nothing is due any more; nothing waits for a retry.
 
@@ -245,8 +271,8 @@ def drain(
         TransportError: a channel could not be polled; what was there has been answered all the same.
         ConvoError: as the loops raise.
     """
-    loops: list[Loop] = [*receivers, processor, *deliverers]
-    for loop in loops:
+
+    def run(loop: Loop) -> None:
         while not stopped():
             next_at = loop.once(clock.now())
             if next_at is None or (isinstance(loop, Receiver | Polling) and loop.trouble):
@@ -257,6 +283,15 @@ def drain(
             if rest is None or not isinstance(loop, Sending) or loop.paced_until != next_at:
                 break
             rest(left)
+
+    for each in receivers:
+        run(each)
+    run(processor)
+    while caller is not None and caller.is_due(clock.now()) and not stopped():
+        run(caller)
+        run(processor)
+    for each_out in deliverers:
+        run(each_out)
     for receiver in receivers:
         if receiver.trouble is not None:
             raise receiver.trouble

@@ -6,7 +6,7 @@ send means for the future is *data* (one of the ``SendResult`` classes); the run
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -163,4 +163,21 @@ class Pushed(Protocol):
 
     def received(self, request: PushRequest) -> PushResult:
         """Read a call to our webhook; pure but for the clock, from any thread, and never raises."""
+        ...
+
+
+class Reconciling(Protocol):
+    """What a transport adds to ``Transport`` whose provider can be asked afterwards what it was given."""
+
+    def find_sent(
+        self, outbound: Outbound, since: datetime, known: Container[str] = frozenset()
+    ) -> Sent | None:
+        """Look for an outbound of which nobody knows whether it left; None: it never did.
+
+        ``since`` is when it was handed over, ``known`` are the provider's ids of other outbounds. What was
+        taken a moment ago may not be listed yet: ask a minute later, not at once.
+
+        Raises:
+            CredentialsError, TransportError: as for ``Transport.poll``; nothing is known then.
+        """
         ...

@@ -9,9 +9,11 @@ repeated in a reason.
 from __future__ import annotations
 
 import json
+import logging
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -32,6 +34,7 @@ LONGEST_WAIT = timedelta(days=1)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _UNSENT = (ConnectTimeoutError, NewConnectionError, SSLCertVerificationError)
 _DEEPEST_CHAIN = 10
+_asking: ContextVar[bool] = ContextVar("asking", default=False)
 
 
 class NotJSON(ValueError):
@@ -128,25 +131,27 @@ class Door:
         basic: tuple[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         json_body: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer | NoAnswer:
         """Ask once and return what came; never raises for what the network or the other side does."""
         if self._closed:
             return NoAnswer("the connection has been closed by us", may_have_arrived=False)
-        headers = {"Accept": "application/json"}
+        sent = {"Accept": "application/json", **(headers or {})}
         if bearer is not None:
-            headers["Authorization"] = f"Bearer {bearer}"
+            sent["Authorization"] = f"Bearer {bearer}"
         elif basic is not None:
-            headers["Authorization"] = f"Basic {b64encode(':'.join(basic).encode()).decode('ascii')}"
+            sent["Authorization"] = f"Basic {b64encode(':'.join(basic).encode()).decode('ascii')}"
         data: bytes | Mapping[str, str] | None = form
         if json_body is not None:
-            headers["Content-Type"] = "application/json"
+            sent["Content-Type"] = "application/json"
             data = json.dumps(json_body).encode("ascii")
         host = urlsplit(url).hostname or ""
+        ours = _asking.set(True)
         try:
             response = self._session.request(
                 method,
                 url,
-                headers=headers,
+                headers=sent,
                 data=data,
                 timeout=self._timeout,
                 allow_redirects=False,
@@ -162,6 +167,8 @@ class Door:
             never = isinstance(problem, ValueError) and not isinstance(problem, OSError)
             kind = type(problem).__name__
             return NoAnswer(f"the request could not be made ({kind})", may_have_arrived=not never)
+        finally:
+            _asking.reset(ours)
         with closing(response):
             return self._answer(response)
 
@@ -212,6 +219,14 @@ def check_url(setting: str, url: str) -> str:
     if parts.scheme == "http" and host not in _LOOPBACK:
         raise ConfigError(f"{setting} must begin with https:// (http is for an emulator on this machine)")
     return url.rstrip("/")
+
+
+def _tells_no_address(record: logging.LogRecord) -> bool:
+    """Drop what urllib3 notes at DEBUG of a call of ours: its address may hold a phone number."""
+    return record.levelno > logging.DEBUG or not _asking.get()
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_tells_no_address)
 
 
 def _leave_headers_alone(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -1,0 +1,285 @@
+"""Several channels in one run: each has its pace and its failures; how that is told to a watcher."""
+
+from __future__ import annotations
+
+import json
+import logging
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from convo.clock import SystemClock
+from convo.engine.machine import CompiledFlow
+from convo.engine.opening import ChannelFlows
+from convo.errors import ConfigError, ConvoError, CredentialsError, TransportError
+from convo.messages import Address
+from convo.runtime.channels import LOOK_AGAIN, Channel, ChannelState, Polling, Sending
+from convo.runtime.deliver import Deliverer
+from convo.runtime.health import SILENCE, Health, published
+from convo.runtime.log import about_channel, configure
+from convo.runtime.receive import Receiver
+from convo.runtime.run import Runtime
+from convo.store import open_store
+from convo.store.base import Opening
+from convo.testing.fakes import FakeClock, FakeTransport
+from convo.transports.base import BadCredentials
+
+ANNA = "+61400000001"
+HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+Made = Callable[..., Runtime]
+
+
+@pytest.fixture
+def two(stopwatch: CompiledFlow) -> Made:
+    """Return what makes a run of the channels ``a`` and ``b``, polled when they are woken."""
+
+    def made(a: FakeTransport, b: FakeTransport, every: timedelta = HOUR) -> Runtime:
+        flows = {
+            name: ChannelFlows(name, {"stopwatch": stopwatch}, "stopwatch", opt_out=()) for name in ("a", "b")
+        }
+        channels = [Channel("a", a, every), Channel("b", b, every)]
+        return Runtime(open_store("memory"), flows, channels, SystemClock(), patience=timedelta(0))
+
+    return made
+
+
+def fakes() -> tuple[FakeTransport, FakeTransport]:
+    return FakeTransport(SystemClock(), channel="a"), FakeTransport(SystemClock(), channel="b")
+
+
+def test_a_dead_provider_leaves_the_other_channel_alone(two: Made) -> None:
+    a, b = fakes()
+    a.fail_start(*[TransportError("nobody answers")] * 50)
+    runtime = two(a, b)
+    b.text(ANNA, "TIME")
+    runtime.start()
+    try:
+        assert runtime.wait_until_quiet(1, empty=True, timeout=10)
+    finally:
+        runtime.stop()
+    assert len(b.sent) == 1
+    assert runtime.halt.error is None
+    assert [state.trouble for state in runtime.states] == ["nobody answers", ""]
+
+
+def test_bad_credentials_at_the_start_end_the_run(two: Made) -> None:
+    a, b = fakes()
+    refused = CredentialsError("no")
+    a.fail_start(refused)
+    runtime = two(a, b)
+    runtime.start()
+    assert runtime.halt.wait(10)
+    runtime.stop()
+    assert runtime.halt.error is refused
+
+
+def test_bad_credentials_later_on_rest_that_channel_alone(
+    two: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    a, b = fakes()
+    a.answer_sends(BadCredentials("the secret is revoked"))
+    runtime = two(a, b)
+    a.text(ANNA, "START")
+    runtime.start()
+    try:
+        assert runtime.wait_until_quiet(1, timeout=10)
+        assert list(runtime.states[0].refused) == ["sending"]
+        b.text(ANNA, "TIME")
+        runtime.poll_now()
+        assert runtime.wait_until_quiet(2, timeout=10)
+        assert len(b.sent) == 1
+        assert not runtime.halt.asked()
+        assert "the channel 'a': the secret is revoked; it rests" in caplog.text
+        health = Health(runtime, SystemClock()).summary()
+        assert health["status"] == "bad"
+    finally:
+        runtime.stop()
+
+
+def test_the_run_ends_when_no_channel_is_left(two: Made) -> None:
+    a, b = fakes()
+    a.answer_sends(BadCredentials("a is revoked"))
+    b.answer_sends(BadCredentials("b is revoked"))
+    runtime = two(a, b)
+    a.text(ANNA, "START")
+    b.text(ANNA, "START")
+    runtime.start()
+    assert runtime.halt.wait(10)
+    runtime.stop()
+    assert isinstance(runtime.halt.error, CredentialsError)
+    assert all(state.refused for state in runtime.states)
+
+
+def test_once_serves_the_others_and_then_says_who_failed(two: Made) -> None:
+    a, b = fakes()
+    refused = CredentialsError("no")
+    a.fail_start(refused)
+    b.text(ANNA, "TIME")
+    runtime = two(a, b)
+    runtime.start_once()
+    runtime.wait()
+    runtime.stop()
+    assert len(b.sent) == 1
+    assert runtime.halt.error is refused
+
+
+def test_a_channel_that_rests_is_not_asked_until_ten_minutes_are_over() -> None:
+    clock, transport = FakeClock(), FakeTransport()
+    state = ChannelState(Channel("a", transport))
+    receiver = Receiver(open_store("memory"), transport, "a", clock)
+    polling = Polling(receiver, state, clock, lambda state, problem: True)
+    transport.fail_poll(CredentialsError("no"))
+    assert polling.once(clock.now()) == clock.now() + LOOK_AGAIN
+    assert "polling" in state.refused
+    clock.advance(LOOK_AGAIN - SECOND)
+    polls = transport.polls
+    assert polling.once(clock.now()) == clock.now() + SECOND, "it was woken too early"
+    assert transport.polls == polls
+    clock.advance(SECOND)
+    polling.once(clock.now())
+    assert state.refused == {}
+    assert state.last_good_poll_at == clock.now()
+
+
+def test_the_pace_of_a_channel(stopwatch: CompiledFlow) -> None:
+    """One outbound a pace, whoever wakes the loop in between."""
+    clock, transport, store = FakeClock(), FakeTransport(), open_store("memory")
+    channel = Channel("a", transport, pace=timedelta(seconds=2))
+    state = ChannelState(channel)
+    flows = {"a": ChannelFlows("a", {"stopwatch": stopwatch}, "stopwatch")}
+    numbers = [f"+6140000000{last}" for last in range(4)]
+    store.request([Opening("a", Address(number), "stopwatch", number) for number in numbers], clock.now())
+    runtime = Runtime(store, flows, [channel], clock)
+    sending = Sending(Deliverer(store, transport, "a", clock), state, clock, lambda state, problem: True)
+    runtime._processor.once(clock.now())
+    sent_at = {}
+    for second in range(12):
+        sending.once(clock.now())
+        sent_at[second] = len(transport.sent)
+        clock.advance(1)
+    assert [sent_at[second] for second in range(8)] == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_once_waits_for_the_pace(two: Made, stopwatch: CompiledFlow) -> None:
+    transport = FakeTransport(SystemClock(), channel="a")
+    for last in range(3):
+        transport.text(f"+6140000000{last}", "TIME")
+    channel = Channel("a", transport, pace=timedelta(milliseconds=20))
+    flows = {"a": ChannelFlows("a", {"stopwatch": stopwatch}, "stopwatch")}
+    runtime = Runtime(open_store("memory"), flows, [channel], SystemClock())
+    runtime.start_once()
+    runtime.wait()
+    runtime.stop()
+    assert len(transport.sent) == 3
+
+
+# Health
+
+
+def test_a_silent_channel_is_bad(two: Made) -> None:
+    a, b = fakes()
+    clock = FakeClock()
+    runtime = two(a, b, every=SECOND)
+    health = Health(runtime, clock)
+    for state in runtime.states:
+        state.last_good_poll_at = clock.now()
+    clock.advance(SILENCE)
+    assert health.summary()["status"] == "ok"
+    runtime.states[1].last_good_poll_at = clock.now()
+    clock.advance(1)
+    summary = health.summary()
+    assert summary["status"] == "bad"
+    channels = summary["channels"]
+    assert isinstance(channels, dict)
+    assert [each["status"] for each in channels.values()] == ["bad", "ok"]
+
+
+def test_the_file_and_the_endpoint_say_the_same(two: Made, tmp_path: Path) -> None:
+    a, b = fakes()
+    runtime = two(a, b)
+    health = Health(runtime, SystemClock())
+    file, port = tmp_path / "health.json", free_port()
+
+    def asked(path: str = "/health") -> tuple[int, bytes]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, refused.read()
+
+    with published(health, file, port):
+        status, body = asked()
+        assert status == 200
+        assert json.loads(body)["channels"].keys() == {"a", "b"}
+        assert json.loads(file.read_text())["status"] == "ok"
+        runtime.states[0].refused["polling"] = CredentialsError("no")
+        status, body = asked()
+        assert (status, json.loads(body)["channels"]["a"]["reason"]) == (503, "polling: no")
+        assert asked("/else")[0] == 404
+        runtime.halt.stop()
+        assert asked()[0] == 503
+    assert json.loads(file.read_text())["status"] == "stopped"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_health_that_cannot_be_published(two: Made, tmp_path: Path) -> None:
+    health = Health(two(*fakes()), SystemClock())
+    port = free_port()
+    with (
+        pytest.raises(ConfigError, match="cannot be written"),
+        published(health, tmp_path / "no" / "health.json", port),
+    ):
+        raise AssertionError
+    with (
+        published(health, None, port),
+        pytest.raises(ConfigError, match=f"port {port}"),
+        published(health, None, port),
+    ):
+        raise AssertionError
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number = probe.getsockname()[1]
+    assert isinstance(number, int)
+    return number
+
+
+# JSON logs
+
+
+def test_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", "json")
+    try:
+        with about_channel("clinic"):
+            logging.getLogger("convo.x").warning(
+                "retry: an outbound to %s\ndid not leave", ANNA, extra={"attempt": 3}
+            )
+        logging.getLogger("convo.x").info("%s is ready", "b", extra={"channel": "b", "event": "ready"})
+    finally:
+        configure("warning")
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert first.pop("time").endswith("+00:00")
+    assert first == {
+        "level": "warning",
+        "event": "retry",
+        "channel": "clinic",
+        "message": "retry: an outbound to +61…01 did not leave",
+        "attempt": 3,
+    }
+    assert (second["event"], second["channel"]) == ("ready", "b")
+
+
+def test_an_error_names_channel_and_sources() -> None:
+    state = ChannelState(Channel("clinic", FakeTransport(), sources="'client_id' from CLINIC_ID"))
+    problem: ConvoError = CredentialsError("refused")
+    assert state.explained(problem) == "the channel 'clinic': refused  ('client_id' from CLINIC_ID)"
