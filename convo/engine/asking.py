@@ -13,7 +13,8 @@ from convo.flow.answer_choices import ChoiceSpec, read_choice, read_many
 from convo.flow.answer_spec import Near, Reading, Taken, Wrong
 from convo.flow.answers import near_question, read, sorry_for, sorry_for_choices
 from convo.flow.model import Flow, Question
-from convo.flow.template import Template
+from convo.flow.reader import Scalar
+from convo.flow.template import Template, parse_template
 from convo.flow.values import Choice, Value
 
 
@@ -87,7 +88,8 @@ def sorry_text(
         index = tries - 1 if isinstance(tries, int) else 0
         return texts[min(max(index, 0), len(texts) - 1)].render({**names, "language": language})
     if question.answer is not None:
-        return sorry_for(question.answer, language)
+        source = sorry_for(question.answer, language)
+        return parse_template(Scalar(source)).render({**names, "language": language})
     count = len(choices_of(question, names, language))
     if count and "sorry_choice" in own:
         return built_in_text(compiled, "sorry_choice", {"count": str(count)}, language)

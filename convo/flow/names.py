@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from convo.flow.answers import type_of
+from convo.flow.answer_spec import AnswerSpec
+from convo.flow.answers import names_of, type_of
 from convo.flow.codes import problem
 from convo.flow.model import Action, Arm, Assignment, Effects, Question, Rule, State
-from convo.flow.problems import FlowError, Problem
+from convo.flow.problems import FlowError, Problem, nearest
 from convo.flow.template import BUILT_IN, Expression, Template
 from convo.flow.triggers import MatcherKind
 from convo.flow.values import Type
@@ -30,6 +31,7 @@ class Contents:
     templates: list[Spot] = field(default_factory=list)
     conditions: list[Spot] = field(default_factory=list)
     values: list[Spot] = field(default_factory=list)
+    bounds: list[tuple[str, AnswerSpec]] = field(default_factory=list)
     saves: dict[str, tuple[Type, State]] = field(default_factory=dict)
     clashes: list[tuple[str, Type, Type, State]] = field(default_factory=list)
 
@@ -59,6 +61,8 @@ class Contents:
             known = self.saves.setdefault(question.save, (kind, state))[0]
             if known is not kind:
                 self.clashes.append((question.save, known, kind, state))
+        if question.answer is not None:
+            self.bounds += [(name, question.answer) for name in names_of(question.answer)]
         texts = [question.ask, *question.sorry, *question.silence.reminder]
         self.templates += [Spot(text) for text in (*texts, *([question.hint] if question.hint else []))]
         if question.skip is not None:
@@ -170,6 +174,20 @@ def check_names(
                 condition.source,
                 hint="compare it with something, for example: score > 3",
             )
+
+
+def check_bounds(contents: Contents, types: Mapping[str, Type], doubtful: set[str]) -> Iterator[Problem]:
+    """Yield the bounds of answers that name no data, or data of another type."""
+    for name, spec in contents.bounds:
+        kind, wanted = types.get(name), type_of(spec)
+        if name in doubtful and kind is None:
+            continue
+        if kind is None:
+            hint = nearest(name, types)
+            yield problem("F025", f"nothing sets '{name}', which bounds this answer", spec.source, hint=hint)
+        elif kind is not wanted and not {kind, wanted} <= {Type.NUMBER, Type.MONEY}:
+            message = f"'{name}' is a {kind} and cannot bound an answer that is a {wanted}"
+            yield problem("F008", message, spec.source)
 
 
 def spread(private: Iterable[str], contents: Contents) -> frozenset[str]:

@@ -17,7 +17,7 @@ from convo.flow.declared import read_data
 from convo.flow.file import FlowFile
 from convo.flow.inline import fits, inheriting, inlined, results_of
 from convo.flow.model import Datum, Flow, State
-from convo.flow.names import Contents, check_names, infer_types, spread
+from convo.flow.names import Contents, check_bounds, check_names, infer_types, spread
 from convo.flow.naming import NAME, name_problem
 from convo.flow.problems import FlowError, Problem, Severity, nearest
 from convo.flow.reader import Document, ListNode, MapNode, Scalar, read_file
@@ -202,6 +202,7 @@ class _Reading:
             data[name] = replace(data[name], type=types.setdefault(name, Type.TEXT))
         extra = [self.cards.text(self.file.greeting)]
         self.problems += check_names(contents, types, doubtful - types.keys(), extra)
+        self.problems += check_bounds(contents, types, doubtful)
         return types
 
     def _child(self, name: Scalar, card: Scalar) -> tuple[str, ...] | None:

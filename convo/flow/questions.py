@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from convo.flow.answer_choices import ChoiceSpec, choice_problems
 from convo.flow.answer_spec import AnswerSpec
-from convo.flow.answers import parse_answer
+from convo.flow.answers import parse_answer, parse_many
 from convo.flow.codes import problem
 from convo.flow.file import ChoiceFile, EveryQuestionFile, QuestionFile
 from convo.flow.model import (
@@ -216,13 +216,11 @@ class _Reading:
         many = self.card.many
         if many is None:
             return None
-        shape = re.fullmatch(r"([0-9]{1,2})(?:\s+to\s+([0-9]{1,2}))?", many)
-        low, high = (int(shape[1]), int(shape[2] or shape[1])) if shape else (0, 0)
-        if not has_choices or high < 1 or low > high:
-            hint = "for example: many: 1 to 3" if has_choices else "'many' goes with 'choices'"
+        if not has_choices:
+            hint = "'many' goes with 'choices'"
             self.reader.add(problem("F026", f"'{many}' is no number of choices", many, hint=hint))
             return None
-        return low, high
+        return self.reader.read(parse_many, many)
 
     def _save(self, has_answer: bool) -> str:
         name = self.card.save if self.card.save is not None else self.name

@@ -79,7 +79,7 @@ VERDICT_OF_CODE: Mapping[str, Verdict] = {
     "INTERNAL_TIMEOUT": Verdict.UNKNOWN,
     "GATEWAY_TIMEOUT": Verdict.UNKNOWN,
 }
-"""Every code of the description. It decides where it is known, unless the status is 401; else the status does."""
+"""Every code of the description; it decides where it is known and the status is no 401, else the status."""
 
 VERDICT_OF_STATUS: Mapping[int, Verdict] = {
     401: Verdict.CREDENTIALS,

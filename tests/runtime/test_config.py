@@ -21,6 +21,7 @@ from convo.runtime.channels import LOOK_AGAIN, Channel, ChannelState, Polling, S
 from convo.runtime.deliver import Deliverer
 from convo.runtime.health import SILENCE, Health, published
 from convo.runtime.log import about_channel, configure
+from convo.runtime.process import Processor
 from convo.runtime.receive import Receiver
 from convo.runtime.run import Runtime
 from convo.store import open_store
@@ -84,9 +85,12 @@ def test_bad_credentials_later_on_rest_that_channel_alone(
     a, b = fakes()
     a.answer_sends(BadCredentials("the secret is revoked"))
     runtime = two(a, b)
-    a.text(ANNA, "START")
     runtime.start()
     try:
+        while not runtime.states[0].asked:
+            assert not runtime.halt.wait(0.01)
+        a.text(ANNA, "START")
+        runtime.poll_now()
         assert runtime.wait_until_quiet(1, timeout=10)
         assert list(runtime.states[0].refused) == ["sending"]
         b.text(ANNA, "TIME")
@@ -154,9 +158,8 @@ def test_the_pace_of_a_channel(stopwatch: CompiledFlow) -> None:
     flows = {"a": ChannelFlows("a", {"stopwatch": stopwatch}, "stopwatch")}
     numbers = [f"+6140000000{last}" for last in range(4)]
     store.request([Opening("a", Address(number), "stopwatch", number) for number in numbers], clock.now())
-    runtime = Runtime(store, flows, [channel], clock)
     sending = Sending(Deliverer(store, transport, "a", clock), state, clock, lambda state, problem: True)
-    runtime._processor.once(clock.now())
+    Processor(store, flows).once(clock.now())
     sent_at = {}
     for second in range(12):
         sending.once(clock.now())

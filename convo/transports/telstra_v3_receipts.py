@@ -1,0 +1,92 @@
+"""What became of what we sent by v3: found by listing, seldom, and only while something is open."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from convo.messages import Receipt, Status
+from convo.transports.telstra_v3_answers import Entry
+from convo.transports.telstra_v3_push import STATUS_OF
+
+FIRST_LOOK = timedelta(seconds=10)
+"""After a send: long enough for what Telstra answered to be stored before its receipt comes."""
+SELDOM = timedelta(minutes=5)
+GIVE_UP_AFTER = timedelta(days=2)
+"""Receipts of other carriers may never come; Telstra itself tries for at most a day."""
+MARGIN = timedelta(minutes=1)
+
+
+class Receipts:
+    """Which of our messages are open; threads may send and look.
+
+    ``since`` is when the oldest open one was sent, None: none is; it is kept in the cursor, so that a
+    restart goes on from there.
+    """
+
+    def __init__(self, channel: str) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._told: dict[str, Status] = {}
+        self._next_at: datetime | None = None
+        self._wait = FIRST_LOOK
+        self.since: datetime | None = None
+
+    def resume(self, since: datetime | None) -> None:
+        """Go on with what was open before this run."""
+        with self._lock:
+            if since is not None and (self.since is None or since < self.since):
+                self.since = since
+
+    def sent(self, now: datetime) -> None:
+        """Something was handed over."""
+        with self._lock:
+            self.since = self.since or now
+            self._wait = FIRST_LOOK
+            soon = now + FIRST_LOOK
+            self._next_at = soon if self._next_at is None or self._next_at < now else min(self._next_at, soon)
+
+    def due(self, now: datetime) -> datetime | None:
+        """Return from when on to list, None where it is not time yet or nothing is open."""
+        with self._lock:
+            if self.since is None or (self._next_at is not None and now < self._next_at):
+                return None
+            return self.since - MARGIN
+
+    def failed(self, now: datetime, wait: timedelta | None) -> None:
+        """The listing did not work; texts matter more, so it is let be for a while."""
+        with self._lock:
+            self._next_at = now + max(wait or SELDOM, FIRST_LOOK)
+
+    def look(self, listed: Callable[[], tuple[Entry, ...]], now: datetime) -> tuple[Receipt, ...]:
+        """Return the receipts in a listing of what we sent; a final one comes in two looks, then no more.
+
+        Twice, because the first may come before what the send said was stored.
+        """
+        with self._lock:
+            began = self.since
+        entries = listed()
+        told: dict[str, Status] = {}
+        found: list[Receipt] = []
+        open_since: datetime | None = None
+        for each in entries:
+            status = STATUS_OF.get(each.status, Status.SENT)
+            final = status is not Status.SENT
+            if each.message_id and final:
+                told[each.message_id] = status
+                if self._told.get(each.message_id) is status:
+                    continue
+                found.append(Receipt(self._channel, each.message_id, status, None, each.raw))
+                found += [] if each.message_id in self._told else []
+            elif now - each.at > GIVE_UP_AFTER:
+                continue
+            open_since = each.at if open_since is None else min(open_since, each.at)
+        with self._lock:
+            changed = told != self._told
+            self._told = told
+            if self.since == began:
+                self.since = open_since
+            self._wait = FIRST_LOOK if changed else min(self._wait * 2, SELDOM)
+            self._next_at = now + self._wait
+        return tuple(found)
