@@ -12,10 +12,20 @@ from convo.analysis.checks import check
 from convo.analysis.transcripts import read_transcripts
 from convo.cli import COMMANDS
 from convo.engine.machine import compile_flow
-from convo.flow.file import FlowFile
+from convo.flow import answers
+from convo.flow.file import (
+    CARDS,
+    ActionFile,
+    ChoiceFile,
+    DatumFile,
+    EveryQuestionFile,
+    FlowFile,
+    OutcomeFile,
+)
 from convo.flow.filters import FILTERS
 from convo.flow.parse import load_flow
 from convo.flow.sentences import BUILT_IN_TEXTS
+from convo.flow.triggers import MatcherKind
 from convo.testing.play import play_case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,13 +43,23 @@ def blocks(language: str) -> list[object]:
     return found
 
 
+def put_the_flows_of_the_pages(folder: Path) -> None:
+    """Write every flow of the pages, and its words in other languages, into files of their names."""
+    for block in (block.values[0] for block in blocks("yaml")):
+        flow = re.match(r"flow: (\w+)", block)
+        twin = re.match(r"translates: (\w+)\nlanguage: (\w+)", block)
+        if flow is not None:
+            (folder / f"{flow[1]}.yaml").write_text(block, encoding="utf-8")
+        elif twin is not None:
+            (folder / f"{twin[1]}.{twin[2]}.yaml").write_text(block, encoding="utf-8")
+
+
 @pytest.mark.parametrize("block", blocks("yaml"))
 def test_yaml_blocks_are_sound(block: str, tmp_path: Path) -> None:
+    put_the_flows_of_the_pages(tmp_path)
+    if block.startswith("translates:"):
+        return
     if block.startswith("tests:"):
-        name = re.match(r"tests: (\w+)", block)
-        assert name is not None
-        flow = ROOT / "flows" / f"{name.group(1)}.yaml"
-        (tmp_path / flow.name).write_bytes(flow.read_bytes())
         path = tmp_path / "page.test.yaml"
         path.write_text(block, encoding="utf-8")
         transcripts = read_transcripts(path)
@@ -47,9 +67,11 @@ def test_yaml_blocks_are_sound(block: str, tmp_path: Path) -> None:
         for case in transcripts.cases:
             play_case(case, transcripts)
     else:
-        path = tmp_path / "flow.yaml"
-        path.write_text(block, encoding="utf-8")
-        assert check(compile_flow(load_flow(path))) == []
+        name = re.match(r"flow: (\w+)", block)
+        assert name is not None
+        compiled = compile_flow(load_flow(tmp_path / f"{name[1]}.yaml"))
+        assert compiled.flow.warnings == ()
+        assert check(compiled) == []
 
 
 @pytest.mark.parametrize("block", blocks("python"))
@@ -73,8 +95,11 @@ def test_the_readme_shows_the_shipped_stopwatch() -> None:
 def test_every_key_sentence_filter_and_command_is_documented() -> None:
     flows = (ROOT / "docs" / "flows.md").read_text(encoding="utf-8")
     readme = PAGES[0].read_text(encoding="utf-8")
-    keys = {field.alias or name for name, field in FlowFile.model_fields.items()}
-    for word in [*keys, *BUILT_IN_TEXTS, *FILTERS]:
-        assert f"`{word}`" in flows, word
+    models = [FlowFile, EveryQuestionFile, ActionFile, OutcomeFile, ChoiceFile, DatumFile]
+    models += [model for _, model in CARDS]
+    keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    kinds = {kind.value for kind in MatcherKind} - {"word"}
+    for word in [*keys, *kinds, *answers.BUILT_IN, *BUILT_IN_TEXTS, *FILTERS]:
+        assert f"\n### `{word}`\n" in flows, word
     for command in COMMANDS:
         assert f"`convo {command}" in readme, command
