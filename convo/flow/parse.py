@@ -26,7 +26,7 @@ from convo.flow.settings import Declared
 from convo.flow.shape import Shaped, shape_of
 from convo.flow.template import Template, parse_template
 from convo.flow.triggers import Matcher, fold, parse_words
-from convo.flow.twins import with_twin
+from convo.flow.twins import texts_of, with_twin
 from convo.flow.values import Type
 
 Thing = TypeVar("Thing")
@@ -91,6 +91,27 @@ def parse_flow(document: Document, beside: Beside | None = None) -> Flow:
     if flow is None or any(each.severity is Severity.ERROR for each in problems):
         raise FlowError(problems)
     return replace(flow, warnings=problems)
+
+
+def texts_to_translate(path: Path) -> dict[tuple[str, ...], Scalar]:
+    """Return the texts of a flow that people read, by their path in the file.
+
+    Raises:
+        FlowError: the file has problems.
+    """
+    document = read_file(path)
+    beside = Beside(path.parent, (path.stem,))
+    # Read as a flow of one language: its twins are what is being written.
+    shaped = shape_of(document.root)
+    problems = list(shaped.problems)
+    if shaped.file is not None:
+        shaped.file.languages = None
+        reading = _Reading(shaped.file, shaped, document, beside)
+        reading.flow()
+        problems = [*reading.problems, *reading.elsewhere]
+        if not any(each.severity is Severity.ERROR for each in problems):
+            return texts_of(reading.cards, document.root)
+    raise FlowError([each.located(document.path, document.lines) for each in problems])
 
 
 class _Reading:

@@ -39,10 +39,17 @@ def with_twin(
 
 
 def texts_of(cards: CardReader, root: Node) -> dict[Path, Scalar]:
-    """Return the texts of a flow that people read, by their path in its file."""
+    """Return the texts of a flow that people read, by their path in its file; labels of choices too."""
     return {
-        path: leaf for path, leaf in _leaves(root, ()) if leaf.position in cards.texts and "tell" not in path
+        path: leaf
+        for path, leaf in leaves(root)
+        if "tell" not in path and (leaf.position in cards.texts or _is_label(path))
     }
+
+
+def _is_label(path: Path) -> bool:
+    inner = path[path.index("choices") + 1 :] if "choices" in path else ()
+    return path[0] == "states" and (len(inner) == 1 or inner[1:] == ("label",))
 
 
 class _Twin:
@@ -187,7 +194,8 @@ class _Twin:
                 self.problems += error.problems
 
     def _missing(self, root: MapNode) -> None:
-        missing = [path for path in texts_of(self.cards, self.base.root) if path not in self.found]
+        wanted = [path for path in texts_of(self.cards, self.base.root) if not _is_label(path)]
+        missing = [path for path in wanted if path not in self.found]
         for path in missing:
             message = f"'{'/'.join(path)}' is missing; the text of {self.base.path} is sent instead"
             self._add("F030", message, root, warning=True)
@@ -223,13 +231,14 @@ class _Twin:
         self.problems.append(replace(found, severity=Severity.WARNING) if warning else found)
 
 
-def _leaves(node: Node, path: Path) -> Iterator[tuple[Path, Scalar]]:
+def leaves(node: Node, path: Path = ()) -> Iterator[tuple[Path, Scalar]]:
+    """Yield every text of a tree with its path."""
     if isinstance(node, MapNode):
         for key, value in node.items():
-            yield from _leaves(value, (*path, str(key)))
+            yield from leaves(value, (*path, str(key)))
     elif isinstance(node, ListNode):
         for index, item in enumerate(node):
-            yield from _leaves(item, (*path, str(index)))
+            yield from leaves(item, (*path, str(index)))
     else:
         yield path, node
 

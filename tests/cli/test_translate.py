@@ -1,0 +1,63 @@
+"""``convo translate`` keeps the words of another language beside a flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from convo.cli import cli
+from convo.flow.parse import load_flow
+
+FLOW = """flow: hello
+languages: [en, sw]
+states:
+  tongue:
+    ask: Which language?
+    choices: {en: English, sw: Kiswahili}
+    save: language
+  name:
+    ask: What is your name?
+    answer: text up to 40
+    sorry: [Your name?, Just a name.]
+  done:
+    reply: Welcome, ${name}.
+    end: complete
+"""
+WORDS = """states:
+  tongue:
+    ask: Lugha gani?
+    choices: {en: Kiingereza, sw: Kiswahili}
+  done:
+    reply: Karibu, ${name}.
+"""
+
+
+def translate(*arguments: str) -> str:
+    """Run the command and return what it says."""
+    result = CliRunner().invoke(cli, ["translate", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_twin_is_begun_filled_and_kept_up_to_date(tmp_path: Path) -> None:
+    flow, twin = tmp_path / "hello.yaml", tmp_path / "hello.sw.yaml"
+    flow.write_text(FLOW, encoding="utf-8")
+    assert "0 translated, 7 missing" in translate(str(flow), "sw")
+    assert "#     ask: What is your name?" in twin.read_text(encoding="utf-8")
+
+    twin.write_text(twin.read_text(encoding="utf-8").replace("language: sw\n", "language: sw\n" + WORDS))
+    assert "4 translated, 3 missing, 0 to look at again" in translate(str(flow), "sw")
+    assert WORDS in twin.read_text(encoding="utf-8")
+
+    flow.write_text(FLOW.replace("Which language?", "What do you speak?"), encoding="utf-8")
+    said = translate(str(flow), "sw")
+    assert "1 to look at again" in said
+    assert "states/tongue/ask has changed" in said
+    warned = [str(each.message) for each in load_flow(flow).warnings]
+    assert any("'states/tongue/ask' has changed" in each for each in warned)
+    assert any("'states/name/ask' is missing" in each for each in warned)
+
+    translate(str(flow), "sw", "--done")
+    assert "0 to look at again" in translate(str(flow), "sw")
+    assert not any("has changed" in each.message for each in load_flow(flow).warnings)
