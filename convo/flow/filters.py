@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from importlib.metadata import entry_points
 
-from convo.errors import Fault
+from convo.errors import ConfigError, Fault
 from convo.flow.arithmetic import rounded
 from convo.flow.values import WORDS, Type, Value
 
@@ -124,4 +125,36 @@ FILTERS: dict[str, Filter] = {
         _date_complaint,
     ),
 }
-"""Every filter by its name; plugins add theirs before flows are read."""
+"""The filters of this package by name."""
+
+GROUP = "convo.filters"
+"""The entry point group in which other packages offer filters."""
+
+_loaded: dict[str, Filter] = {}
+
+
+def filter_of(name: str) -> Filter | None:
+    """Return the filter of that name: ours, or one that another package offers, loaded when first named.
+
+    Raises:
+        ConfigError: a package offers it and it cannot be loaded.
+    """
+    known = FILTERS.get(name) or _loaded.get(name)
+    if known is not None:
+        return known
+    for point in entry_points(group=GROUP, name=name):
+        try:
+            found = point.load()
+        except Exception as wrong:
+            what = f"the filter '{name}' ({point.value}) cannot be loaded: {type(wrong).__name__}"
+            raise ConfigError(f"{what}; see to the package that offers it") from wrong
+        if not isinstance(found, Filter):
+            raise ConfigError(f"the filter '{name}' ({point.value}) is no Filter; see to its package")
+        _loaded[name] = found
+        return found
+    return None
+
+
+def loaded() -> dict[str, Filter]:
+    """Return every filter that is known so far."""
+    return {**FILTERS, **_loaded}

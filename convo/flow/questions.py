@@ -76,7 +76,7 @@ class _Reading:
             reader.add(problem("F026", "a question has 'answer' or 'choices', not both", name, hint=hint))
         rules = reader.rules(card.triggers)
         has_answer = answer is not None or bool(choices) or listed is not None
-        if not (has_answer or rules) and card.position not in reader.cut:
+        if not (has_answer or rules or card.answer is not None) and card.position not in reader.cut:
             hint = "for example: answer: number 1 to 5"
             reader.add(problem("F026", f"'{name}' asks, but nothing says what an answer is", name, hint=hint))
         self._no_else(rules)

@@ -26,7 +26,7 @@ from convo.errors import Fault
 from convo.flow import literals
 from convo.flow.arithmetic import compute, signed
 from convo.flow.fence import CODES, Piece, checked_pieces, forgotten, problem_at, unreadable
-from convo.flow.filters import FILTERS, Filter
+from convo.flow.filters import FILTERS, Filter, loaded
 from convo.flow.problems import FlowError, Problem
 from convo.flow.typing_walk import Walk, asked_in, names_in, spared_in
 from convo.flow.values import Type, Value, show, type_of
@@ -202,7 +202,7 @@ class _Root:
     __slots__ = ("_template",)
 
     def __init__(self, environment: _Environment, source: Scalar, *, expression: bool) -> None:
-        for name, each in FILTERS.items():
+        for name, each in loaded().items():
             environment.filters[name] = _called(each)
         tree = _Ours().visit(_tree(environment, source, expression=expression))
         if expression:

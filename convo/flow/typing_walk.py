@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from convo.errors import ConfigError
 from convo.flow.fence import problem_at
-from convo.flow.filters import FILTERS
+from convo.flow.filters import FILTERS, filter_of
 from convo.flow.literals import clock_time
 from convo.flow.problems import Problem, nearest
 from convo.flow.typing_rules import BINARY, SIGNED, advice, comparable, joined, listed, refusal
@@ -73,14 +74,18 @@ class Walk:
             self.problems.append(found)
 
     def _fence_filter(self, node: Node) -> None:
-        if node.name not in FILTERS:
+        try:
+            takes = filter_of(node.name)
+        except ConfigError as broken:
+            self._report("T007", str(broken), node)
+            return
+        if takes is None:
             message, hint = f"there is no filter '{node.name}'", nearest(node.name, FILTERS)
             self._report("T007", message, node, hint, sorted(FILTERS))
             return
         if node.node is None or node.kwargs or node.dyn_args or node.dyn_kwargs:
             self._report("T008", f"'{node.name}' takes plain values only", node)
             return
-        takes = FILTERS[node.name]
         if not takes.required <= len(node.args) <= len(takes.arguments):
             wanted = f"{takes.required} to {len(takes.arguments)}"
             if takes.required == len(takes.arguments):
@@ -225,8 +230,10 @@ class Walk:
         return Type.TEXT
 
     def _filtered(self, node: Node) -> Type | None:
-        takes = FILTERS[node.name]
+        takes = filter_of(node.name)
         kind = self._infer(node.node)
+        if takes is None:
+            return None
         if node.name == "default":
             return self._joined(node, kind, self._infer(node.args[0]))
         arguments = [self._infer(argument) for argument in node.args]
