@@ -158,7 +158,8 @@ class SqliteStore:
         with self._write() as db:
             new = db.executemany(_sql("accept"), rows).rowcount if rows else 0
             odd = [(channel, stamp(each.received_at), storable(each.raw), each.reason) for each in unreadable]
-            db.executemany(_sql("accept_unreadable"), odd)
+            if odd:
+                db.executemany(_sql("accept_unreadable"), odd)
             db.execute(_sql("remember_poll"), (channel, cursor, stamp(now)))
         return Accepted(new, len(rows) - new)
 
@@ -300,18 +301,22 @@ class SqliteStore:
         # An ended conversation is written before the one that was opened after it: one open at a time.
         written = sorted(last.values(), key=lambda each: each.number)
         with self._write() as db:
-            db.executemany(_sql("drop_timer"), fired)
-            db.executemany(_sql("write_conversation"), [conversation_row(each) for each in written])
-            db.executemany(_sql("write_journal"), journal)
-            db.executemany(_sql("write_outbound"), outbound)
-            db.executemany(_sql("write_timer"), timers)
             left = [(e.channel, e.sender, e.number, e.entry, int(not e.is_open)) for e in written]
-            db.executemany(_sql("void_timers"), left)
-            db.executemany(_sql("void_calls"), left)
-            db.executemany(_sql("call_done"), answered)
-            db.executemany(_sql("write_call"), calls)
-            db.executemany(_sql("write_consent"), consent)
-            db.executemany(_sql("finish"), finished)
+            for statement, rows in (
+                ("drop_timer", fired),
+                ("write_conversation", [conversation_row(each) for each in written]),
+                ("write_journal", journal),
+                ("write_outbound", outbound),
+                ("write_timer", timers),
+                ("void_timers", left),
+                ("void_calls", left),
+                ("call_done", answered),
+                ("write_call", calls),
+                ("write_consent", consent),
+                ("finish", finished),
+            ):
+                if rows:
+                    db.executemany(_sql(statement), rows)
 
     # -- deliver ------------------------------------------------------------------------------------
 
@@ -320,8 +325,6 @@ class SqliteStore:
     ) -> list[OutboxRow]:
         """Choose what may leave now and mark it ``sending``; return those rows, oldest first."""
         at = stamp(now)
-        if not self._rows("sendable", channel, at, 1):
-            return []
         going: list[OutboxRow] = []
         marks = []
         with self._write() as db:
@@ -354,7 +357,8 @@ class SqliteStore:
         asked = [(stamp(now), each.id) for each in settlements if each.asked]
         with self._write() as db:
             db.executemany(_sql("settle"), rows)
-            db.executemany(_sql("asked"), asked)
+            if asked:
+                db.executemany(_sql("asked"), asked)
 
     def next_outbound(self, channel: str) -> datetime | None:
         """Return when the next queued row of the channel may leave, or None."""

@@ -24,3 +24,6 @@ CREATE TABLE calls (
 );
 CREATE INDEX calls_waiting ON calls (channel, sender) WHERE status != 'done';
 CREATE INDEX calls_next ON calls (next_at) WHERE status = 'waiting';
+
+-- What may leave is looked for in the order of the outbox, one row at a time.
+CREATE INDEX outbox_in_order ON outbox (channel, id) WHERE status = 'queued';

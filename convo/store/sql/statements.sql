@@ -92,10 +92,11 @@ SELECT o.id, o.channel, o.recipient, o.text, o.kind, o.status, o.created_at, o.a
     o.provider_id, o.reason, o.segments, o.number, o.asks,
     coalesce((SELECT c.kind = 'opt-out' FROM consent c
         WHERE c.channel = o.channel AND c.number = o.recipient ORDER BY c.id DESC LIMIT 1), 0) AS opted_out
-FROM outbox o
+FROM outbox o INDEXED BY outbox_in_order
 WHERE o.channel = ?1 AND o.status = 'queued' AND o.next_at <= ?2
     AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.channel = o.channel AND e.recipient = o.recipient
-        AND e.id < o.id AND (e.status = 'sending' OR (e.status = 'queued' AND NOT (e.attempts = 0 AND e.next_at > ?2))))
+        AND e.id < o.id AND e.status IN ('queued', 'sending')
+        AND NOT (e.status = 'queued' AND e.attempts = 0 AND e.next_at > ?2))
 ORDER BY o.id
 LIMIT ?3
 
