@@ -49,6 +49,8 @@ from convo.transports.twilio_answers import (
 BASE_URL = "https://api.twilio.com"
 OVERLAP = timedelta(minutes=10)
 """How far each poll looks back behind the newest message of the one before."""
+FIRST_LOOK_BACK = timedelta(minutes=5)
+"""How far back a new store begins: texts sent while it was being set up, but no month of old ones."""
 PAGE_SIZE = 200
 MOST_PAGES = 500
 _DEMO = ("", "demo.twilio.com")
@@ -170,13 +172,13 @@ class Twilio:
         self._asked, self._push_url = True, url
 
     def poll(self, cursor: str | None) -> Batch:
-        """List what came since the cursor and a little before; the first poll of all begins now.
+        """List what came since the cursor and a little before; the first poll of all begins a little back.
 
         Raises:
             CredentialsError, TransportError: see Transport.
         """
         now = self._clock.now()
-        first, mark = _read_cursor(cursor) or (now.replace(microsecond=0), now)
+        first, mark = _read_cursor(cursor) or (now.replace(microsecond=0) - FIRST_LOOK_BACK, now)
         since = max(first, mark - OVERLAP)
         entries: list[Entry] = []
         odd: list[str] = []

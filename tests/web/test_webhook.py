@@ -406,7 +406,7 @@ def queue_one(world: World) -> None:
 def test_logs_hold_no_secret_number_or_text(
     open_web: Open, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="convo")
     standing = Standing(store)
     world = open_web(over=standing)
     world.post(text(body="canary in a text"))
