@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("convo.cli.check", "Show every problem of flow files."),
     "test": ("convo.cli.test", "Run transcripts (*.test.yaml)."),
     "machine": ("convo.cli.machine", "Print the explicit machine that a flow really is."),
+    "graph": ("convo.cli.graph", "Draw a flow as a picture: Mermaid, DOT, SVG or PNG."),
     "translate": ("convo.cli.translate", "Keep a flow's words in another language up to date."),
     "schema": ("convo.cli.schema", "Print the JSON Schema of flow files, for an editor."),
     "emulate": ("convo.cli.emulate", "Run the stand-in of a provider on this machine."),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from enum import StrEnum
 from random import Random
 
 from convo.messages import OutboundKind
-from convo.store.base import LastLook
+from convo.store.base import Expired, LastLook
 
 SEND_TRIES = 12
 """So often an outbound is handed over before it counts as failed: with the waits below, about an hour."""
@@ -18,10 +19,27 @@ STEP_TRIES = 3
 """So often an inbox row may raise before it is set aside."""
 
 
-def allows(look: LastLook) -> str | None:
+REPLY_LIFETIME = timedelta(hours=24)
+"""A reply that could not leave for so long is not sent any more: it would answer what nobody remembers."""
+
+LONGEST_MESSAGE = 1600
+"""The most characters of one message: what Telstra and Twilio take. Longer texts leave as several."""
+
+
+class Unknowns(StrEnum):
+    """What becomes of an outbound that may have left, where the provider cannot be asked."""
+
+    HOLD = "hold"
+    RESEND = "resend"
+
+
+def allows(look: LastLook, now: datetime, lifetime: timedelta = REPLY_LIFETIME) -> str | None:
     """Take the last look at an outbound before it is marked sending: None, or why it may not leave."""
-    if look.opted_out and look.row.outbound.kind is not OutboundKind.CONSENT:
+    row = look.row
+    if look.opted_out and row.outbound.kind is not OutboundKind.CONSENT:
         return "opted out"
+    if row.outbound.kind in (OutboundKind.REPLY, OutboundKind.APOLOGY) and now - row.created_at > lifetime:
+        return Expired(f"it could not leave within {lifetime.total_seconds() / 3600:.0f} hours")
     return None
 
 

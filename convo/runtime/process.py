@@ -12,8 +12,9 @@ from convo.engine.opening import ChannelFlows, NoFlow, NotGiven, StateGone, answ
 from convo.errors import StoreError
 from convo.messages import Address, mask
 from convo.runtime.log import count, origin
-from convo.runtime.policy import STEP_TRIES
+from convo.runtime.policy import LONGEST_MESSAGE, STEP_TRIES
 from convo.runtime.timers import Heard, Hearing, due_timers
+from convo.sms import split
 from convo.store.base import Result, Store, Waiting
 
 BATCH = 256
@@ -134,6 +135,7 @@ class Processor:
             return Result(waiting, dead=str(problem))
         except Exception as problem:
             return self._raised(waiting, sender, problem)
+        steps = tuple(_in_parts(step) for step in steps)
         for step in steps:
             sender.conversation = step.conversation
             for entry in step.consent:
@@ -192,6 +194,14 @@ class Processor:
                 _log.error("a message of %s is set aside: %s", mask(result.waiting.sender), what)
                 self._store.commit([Result(result.waiting, dead=what)], now)
                 held.add(key)
+
+
+def _in_parts(step: Step) -> Step:
+    """Return the step with texts that are too long for one message in several, never inside a character."""
+    if all(len(each.text) <= LONGEST_MESSAGE for each in step.outbound):
+        return step
+    parts = [replace(each, text=part) for each in step.outbound for part in split(each.text, LONGEST_MESSAGE)]
+    return replace(step, outbound=tuple(parts))
 
 
 def _placed(waiting: Waiting, conversation: Conversation | None) -> Event:

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from convo.engine.conversation import Conversation, Event, Step, TimerFired
+from convo.engine.conversation import Consent, Conversation, Event, Step, TimerFired
 from convo.messages import Address, Inbound, Outbound, Receipt, Status
 from convo.transports.base import Unreadable
 
@@ -109,12 +109,18 @@ class LastLook:
     opted_out: bool
 
 
+class Expired(str):
+    """Why a row is not sent any more: it has waited too long."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """What to write about an outbound after the provider has been asked.
 
     ``retry_at`` goes with the status QUEUED: not before then. ``asked``: it was a question, and the time
-    of silence begins.
+    of silence begins. ``consent`` goes into the ledger: the carrier knows of an opt-out.
     """
 
     id: int
@@ -124,6 +130,7 @@ class Settlement:
     segments: int | None = None
     retry_at: datetime | None = None
     asked: bool = False
+    consent: Consent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +257,13 @@ class Store(Protocol):
 
         A queued row is chosen when its time has come and no earlier row to the same recipient on the
         channel is queued or sending. ``allows`` takes the last look inside the transaction: a sentence
-        blocks the row with that reason, None lets it go. ``attempts`` counts this one too.
+        blocks the row with that reason (``Expired``: it has waited too long), None lets it go.
+        ``attempts`` counts this one too.
         """
+        ...
+
+    def unknown(self, channel: str, before: datetime, limit: int) -> list[OutboxRow]:
+        """Return up to ``limit`` rows of the channel, unknown since ``before`` or longer, oldest first."""
         ...
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:

@@ -20,12 +20,21 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from convo.engine.conversation import CallAnswered, Conversation, Event, Received, Started, TimerFired
+from convo.engine.conversation import (
+    CallAnswered,
+    Consent,
+    Conversation,
+    Event,
+    Received,
+    Started,
+    TimerFired,
+)
 from convo.errors import StoreError
 from convo.flow.values import decode, encode
 from convo.messages import Address, Inbound, Outbound, OutboundKind, Receipt, Status
 from convo.store.base import (
     Accepted,
+    Expired,
     InboxRow,
     InboxStatus,
     JournalEntry,
@@ -286,10 +295,7 @@ class SqliteStore:
                     asked = (step.request.service, encode(step.request.given), key, at, at)
                     calls.append((*name, after.entry, *asked))
                 timers += [(*name, after.entry, t.name, stamp(t.due_at)) for t in step.timers]
-                consent += [
-                    (c.channel, c.number, c.kind, stamp(c.at), storable(c.wording), c.source)
-                    for c in step.consent
-                ]
+                consent += [_consent_row(each) for each in step.consent]
             if isinstance(result.waiting.event, TimerFired):
                 fired.append((result.waiting.id,))
             elif isinstance(result.waiting.event, CallAnswered):
@@ -335,9 +341,14 @@ class SqliteStore:
                     going.append(_outbox_row(found, Status.SENDING, 1))
                     marks.append((Status.SENDING, 1, "", at, row.outbound.id))
                 else:
-                    marks.append((Status.BLOCKED, 0, reason, at, row.outbound.id))
+                    stopped = Status.EXPIRED if isinstance(reason, Expired) else Status.BLOCKED
+                    marks.append((stopped, 0, str(reason), at, row.outbound.id))
             db.executemany(_sql("mark"), marks)
         return going
+
+    def unknown(self, channel: str, before: datetime, limit: int) -> list[OutboxRow]:
+        """Return rows of the channel that have been unknown since ``before``, oldest first."""
+        return [_outbox_row(row) for row in self._rows("unknown", channel, stamp(before), limit)]
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
         """Write what the provider said about rows that were marked sending."""
@@ -355,10 +366,13 @@ class SqliteStore:
             for each in settlements
         ]
         asked = [(stamp(now), each.id) for each in settlements if each.asked]
+        consent = [_consent_row(each.consent) for each in settlements if each.consent is not None]
         with self._write() as db:
             db.executemany(_sql("settle"), rows)
             if asked:
                 db.executemany(_sql("asked"), asked)
+            if consent:
+                db.executemany(_sql("write_consent"), consent)
 
     def next_outbound(self, channel: str) -> datetime | None:
         """Return when the next queued row of the channel may leave, or None."""
@@ -509,6 +523,10 @@ def _event(row: sqlite3.Row) -> Event:
     if row["kind"] == "opening":
         return Started(stored(row["text"]), decode(stored(row["raw"])))
     return Received(stored(row["text"]), moment(row["received_at"]), _optional(row["sent_at"]))
+
+
+def _consent_row(entry: Consent) -> tuple[Any, ...]:
+    return (entry.channel, entry.number, entry.kind, stamp(entry.at), storable(entry.wording), entry.source)
 
 
 def _outbox_row(row: sqlite3.Row, status: Status | None = None, more_attempts: int = 0) -> OutboxRow:

@@ -99,7 +99,11 @@ class Listing:
         query = {**asked, "limit": str(LIMIT), "offset": str(offset)}
         started = {**query, "startTime": stamp_of(since)} if self._knows_start else query
         answer = self._ask(f"/messages?{urlencode(started)}")
-        if answer.status == 400 and self._knows_start and code_of(answer) in ("FIELD_INVALID", "TIMEFRAME_ERR"):
+        if (
+            answer.status == 400
+            and self._knows_start
+            and code_of(answer) in ("FIELD_INVALID", "TIMEFRAME_ERR")
+        ):
             _log.info("Telstra's listing takes no startTime; all that it keeps is listed instead")
             self._knows_start = False
             answer = self._ask(f"/messages?{urlencode(query)}")

@@ -27,3 +27,5 @@ CREATE INDEX calls_next ON calls (next_at) WHERE status = 'waiting';
 
 -- What may leave is looked for in the order of the outbox, one row at a time.
 CREATE INDEX outbox_in_order ON outbox (channel, id) WHERE status = 'queued';
+
+CREATE INDEX outbox_unknown ON outbox (channel, id) WHERE status = 'unknown';

@@ -151,6 +151,9 @@ WHERE k.status = 'answered'
 ORDER BY k.id
 LIMIT ?
 
+-- name: unknown
+SELECT * FROM outbox WHERE channel = ? AND status = 'unknown' AND changed_at <= ? ORDER BY id LIMIT ?
+
 -- name: next_outbound
 SELECT min(next_at) FROM outbox WHERE channel = ? AND status = 'queued'
 
