@@ -61,7 +61,8 @@ def dot(graph: Graph, *, background: str = "transparent") -> str:
     """Return the picture in the language of Graphviz."""
     lines = [
         f"digraph {_q(graph.name)} {{",
-        f'  graph [rankdir=LR, bgcolor={_q(background)}, pad=0.25, nodesep=0.35, ranksep=0.6, fontname="{FONT}"]',
+        f"  graph [rankdir=LR, bgcolor={_q(background)}, pad=0.25, nodesep=0.35,"
+        f' ranksep=0.6, fontname="{FONT}"]',
         f'  node [fontname="{FONT}", fontsize=13, fontcolor="{INK}", margin="0.14,0.09", height=0.4]',
         f'  edge [fontname="{FONT}", fontsize=11, fontcolor="{ARROW}", color="{ARROW}", arrowsize=0.7]',
         f'  begin [shape=circle, style=filled, label="", width=0.16, height=0.16, color="{ARROW}",'

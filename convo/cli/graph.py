@@ -40,7 +40,7 @@ def command(flow: Path, form: str | None, output: Path | None, everything: bool)
 
         drawn = draw(dot(graph, background="white" if chosen == "png" else "transparent"), chosen)
     if output is None:
-        click.get_binary_stream("stdout").write(drawn)
+        click.echo(drawn, nl=False)
         return
     try:
         output.write_bytes(drawn)

@@ -33,9 +33,12 @@ from convo.engine.opening import ChannelFlows
 from convo.errors import ConfigError, ConvoError
 from convo.flow.parse import load_flow
 from convo.messages import Address
+from convo.runtime.calls import HttpServices, services_of
 from convo.runtime.config import CONSOLE, FILE, STORE, ChannelConfig, Config, read_config
+from convo.runtime.deliver import LISTED_AFTER
 from convo.runtime.health import Health, published
 from convo.runtime.log import configure, origin
+from convo.runtime.policy import REPLY_LIFETIME, Unknowns
 from convo.runtime.run import Channel, Runtime
 from convo.store import open_store
 from convo.transports import create as create_transport
@@ -106,18 +109,29 @@ def _serve(options: Options, signals: Signals) -> int:
             held = store.conversation(channel.name, PHONE)
             if held is not None and held.is_open and held.flow in channel.flows.flows:
                 phone.note(f"(you are in the middle of this conversation, in the state '{held.state}')")
+        check_services(config)
         greet(store, config, numbers, clock)
         runtime = Runtime(
             store,
             {each.name: each.flows for each in config.channels},
             [
-                Channel(each.name, transports[each.name], each.poll, each.pace, each.sources)
+                Channel(
+                    each.name,
+                    transports[each.name],
+                    each.poll,
+                    each.pace,
+                    each.sources,
+                    Unknowns(each.unknown),
+                    each.ask_after or LISTED_AFTER,
+                    each.expire or REPLY_LIFETIME,
+                )
                 for each in config.channels
             ],
             clock,
             random=Random(),  # noqa: S311 - jitter, no secret
             # A person at a console sees at once that the store fails; a provider's texts are borne longer.
             patience=timedelta(seconds=3) if has_phone else timedelta(minutes=10),
+            services=HttpServices(config.services, clock),
         )
         ends.enter_context(published(Health(runtime, clock), config.health_file, config.health_port))
         for each in config.channels:
@@ -126,6 +140,22 @@ def _serve(options: Options, signals: Signals) -> int:
                 "start: %s on %s, store %s", served, each.name, config.store, extra={"channel": each.name}
             )
         return _run(options, config, runtime, phone, network, signals)
+
+
+def check_services(config: Config) -> None:
+    """See that every service that a flow calls is configured.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for channel in config.channels:
+        for name, compiled in channel.flows.flows.items():
+            missing = [each for each in services_of(compiled.flow) if each not in config.services]
+            if missing:
+                raise ConfigError(
+                    f"the flow '{name}' calls the service '{missing[0]}': write its address into a"
+                    " configuration file, under 'services', and run it with --config"
+                )
 
 
 def _run(

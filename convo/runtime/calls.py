@@ -14,6 +14,7 @@ from random import Random
 from typing import Protocol
 
 from convo.clock import Clock
+from convo.flow.model import Flow
 from convo.flow.values import Value, decode
 from convo.runtime.log import origin, seconds
 from convo.runtime.policy import backoff
@@ -184,6 +185,11 @@ class Caller:
         _log.warning("called %s: %s; next try in %s", call.service, said.reason, seconds(wait))
         self._store.call_again(call.id, now + wait, said.reason)
         return None
+
+
+def services_of(flow: Flow) -> tuple[str, ...]:
+    """Return the services that a flow calls, in file order."""
+    return tuple(dict.fromkeys(state.call.service for state in flow.states.values() if state.call))
 
 
 def plain(value: Value) -> object:

@@ -14,8 +14,9 @@ from typing import Protocol
 
 from convo.clock import Clock
 from convo.errors import ConfigError, ConvoError, TransportError
-from convo.runtime.deliver import Deliverer
+from convo.runtime.deliver import LISTED_AFTER, Deliverer
 from convo.runtime.log import about_channel
+from convo.runtime.policy import REPLY_LIFETIME, Unknowns
 from convo.runtime.receive import Receiver
 from convo.transports.base import Transport
 
@@ -29,7 +30,9 @@ class Channel:
 
     ``every`` is how long to rest between polls that brought nothing; ``pace`` is the least time from
     the beginning of one send to the next, None: no limit. ``sources`` says where its settings come
-    from, for whoever has to mend them.
+    from, for whoever has to mend them. ``unknowns`` is what becomes of an outbound that may have left where
+    the provider cannot be asked, ``ask_after`` how long after it was handed over it is asked about, and
+    ``lifetime`` how long a reply may wait.
     """
 
     name: str
@@ -37,6 +40,9 @@ class Channel:
     every: timedelta = timedelta(seconds=1)
     pace: timedelta | None = None
     sources: str = ""
+    unknowns: Unknowns = Unknowns.HOLD
+    ask_after: timedelta = LISTED_AFTER
+    lifetime: timedelta = REPLY_LIFETIME
 
 
 @dataclass(slots=True)

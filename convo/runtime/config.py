@@ -22,9 +22,11 @@ from convo.flow.problems import FlowError, Problem, Severity, nearest
 from convo.flow.reader import Document, Scalar, read_file
 from convo.flow.triggers import fold
 from convo.messages import to_address
+from convo.runtime.calls import Service, services_of
 from convo.runtime.config_shape import (
     SETTINGS,
     ChannelShape,
+    ServiceShape,
     Setting,
     shape_of,
     variable_of,
@@ -33,6 +35,7 @@ from convo.runtime.config_shape import (
 from convo.transports import create as create_transport
 from convo.transports import names as transport_names
 from convo.transports.base import Transport
+from convo.transports.http import check_url
 
 FILE = "convo.yaml"
 POLL = timedelta(seconds=1)
@@ -68,6 +71,9 @@ class ChannelConfig:
     pace: timedelta | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     sources: str = ""
+    unknown: str = "hold"
+    ask_after: timedelta | None = None
+    expire: timedelta | None = None
     place: Scalar = field(default_factory=lambda: Scalar(""))
 
 
@@ -76,6 +82,7 @@ class Config:
     """What a run does. ``health_file`` and ``health_port`` (loopback) are None where unwanted."""
 
     channels: tuple[ChannelConfig, ...]
+    services: Mapping[str, Service] = field(default_factory=dict)
     store: str = STORE
     log: str = "text"
     log_level: str | None = None
@@ -143,6 +150,7 @@ class _Reading:
         self.flow_problems: dict[str, tuple[Problem, ...]] = {}
         self.flows: dict[Path, CompiledFlow | None] = {}
         self.unread: set[str] = set()
+        self.places: dict[Path, Scalar] = {}
 
     def config(self) -> Config:
         document = self.document()
@@ -154,6 +162,8 @@ class _Reading:
             raise ConfigError(f"there is no channel '{unknown}' in {self.path}; {hint}")
         made = {each.name: self.channel(each, shape.poll or POLL) for each in shape.channels}
         self.check_numbers(shape.channels, made)
+        services = {str(each.name): self.service(each) for each in shape.services}
+        self.check_services(shape.services)
         problems = [each.located(str(self.path), lines) for each in dict.fromkeys(self.problems)]
         in_flows = [
             each for path, found in self.flow_problems.items() if path not in self.unread for each in found
@@ -168,6 +178,7 @@ class _Reading:
                 for each in made.values()
                 if each is not None and (not self.only or each.name in self.only)
             ),
+            services={name: each for name, each in services.items() if each is not None},
             store=self.store(shape.store),
             log=shape.log or "text",
             log_level=shape.log_level,
@@ -177,6 +188,40 @@ class _Reading:
             lines=tuple(lines),
             warnings=tuple(problems),
         )
+
+    def service(self, shape: ServiceShape) -> Service | None:
+        """Return a service, None where something of it cannot be read."""
+        if shape.url is None:
+            return None
+        try:
+            check_url(f"the url of '{shape.name}'", shape.url)
+        except ConfigError as wrong:
+            self.add("G004", str(wrong), shape.url)
+            return None
+        token = None
+        if shape.token is not None and not self.emulate:
+            token = self.value(Scalar("token"), shape.token)
+        service = Service(str(shape.url), token)
+        return replace(
+            service,
+            timeout=shape.timeout or service.timeout,
+            patience=shape.patience or service.patience,
+        )
+
+    def check_services(self, shapes: Iterable[ServiceShape]) -> None:
+        """See that every service that a flow calls is there, and that each one is called."""
+        known = {str(each.name): each.name for each in shapes}
+        called: set[str] = set()
+        for path, compiled in self.flows.items():
+            for name in services_of(compiled.flow) if compiled is not None else ():
+                called.add(name)
+                if name not in known:
+                    place = self.places.get(path, Scalar(""))
+                    hint = nearest(name, known) or f"write: services: {{{name}: {{url: https://…}}}}"
+                    self.add("G014", f"the flow calls the service '{name}', which is not here", place, hint)
+        for name, at in known.items():
+            if name not in called:
+                self.add("G014", f"no flow calls the service '{name}'", at, warning=True)
 
     def document(self) -> Document:
         """Return the file as YAML; what the reader says of flows is said of this file instead."""
@@ -224,6 +269,9 @@ class _Reading:
             pace=shape.pace,
             environ=environ,
             sources=sources,
+            unknown=shape.unknown or "hold",
+            ask_after=shape.ask_after,
+            expire=shape.expire,
             place=shape.name,
         )
 
@@ -257,6 +305,7 @@ class _Reading:
     def flow(self, written: Scalar) -> CompiledFlow | None:
         """Return the flow in a file, None where it has problems."""
         path = self.folder / written
+        self.places.setdefault(path, written)
         if path not in self.flows:
             self.flows[path] = None
             try:

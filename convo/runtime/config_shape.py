@@ -29,17 +29,34 @@ CODES: Mapping[str, str] = MappingProxyType(
         "G010": "a word with two meanings on one channel",
         "G011": "two flows of one name on one channel",
         "G012": "two channels with one number",
+        "G014": "a service that a flow calls and that is not configured, or one that nobody calls",
         "G013": "texts, or a flow, that nothing leads to (a warning)",
     }
 )
 """What each code means. A code keeps its meaning for ever; a new kind of problem gets a new number."""
 
-TOP = ("channels", "store", "poll", "log", "log_level", "health")
-CHANNEL = ("transport", "number", "flows", "default", "poll", "pace", "opt_out", "opt_in", "settings")
+TOP = ("channels", "services", "store", "poll", "log", "log_level", "health")
+CHANNEL = (
+    "transport",
+    "number",
+    "flows",
+    "default",
+    "poll",
+    "pace",
+    "opt_out",
+    "opt_in",
+    "unknown",
+    "ask_after",
+    "expire",
+    "settings",
+)
+SERVICE = ("url", "token", "timeout", "patience")
 HEALTH = ("file", "port")
 LOGS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
 LONGEST_POLL = timedelta(days=1)
+LONGEST_WAIT = timedelta(days=30)
+UNKNOWNS = ("hold", "resend")
 
 SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -84,7 +101,21 @@ class ChannelShape:
     pace: timedelta | None = None
     opt_out: tuple[str, ...] | None = None
     opt_in: tuple[str, ...] | None = None
+    unknown: str | None = None
+    ask_after: timedelta | None = None
+    expire: timedelta | None = None
     settings: dict[Scalar, Setting] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ServiceShape:
+    """One service as it is written."""
+
+    name: Scalar
+    url: Scalar | None = None
+    token: Setting | None = None
+    timeout: timedelta | None = None
+    patience: timedelta | None = None
 
 
 @dataclass(slots=True)
@@ -92,6 +123,7 @@ class ConfigShape:
     """A file as it is written."""
 
     channels: list[ChannelShape] = field(default_factory=list)
+    services: list[ServiceShape] = field(default_factory=list)
     store: Scalar | None = None
     poll: timedelta | None = None
     log: str | None = None
@@ -135,6 +167,9 @@ class _Reading:
                 self.add("G002", "'health' needs a 'file', a 'port' or both", _at(top[Scalar("health")]))
             shape.health_file = self.text(health.get(Scalar("file")))
             shape.health_port = self.port(health.get(Scalar("port")))
+        if Scalar("services") in top:
+            services = self.mapping(top[Scalar("services")], None, "")
+            shape.services = [self.service(name, each) for name, each in services.items()]
         if Scalar("channels") not in top:
             hint = "for example: channels: {clinic: {transport: telstra_v2, flows: [clinic.yaml]}}"
             self.add("G002", "'channels' is missing", _at(root), hint=hint)
@@ -164,10 +199,27 @@ class _Reading:
         shape.pace = self.pace(keys.get(Scalar("pace")))
         shape.opt_out = self.words(keys.get(Scalar("opt_out")))
         shape.opt_in = self.words(keys.get(Scalar("opt_in")))
+        shape.unknown = self.one_of(keys.get(Scalar("unknown")), UNKNOWNS)
+        shape.ask_after = self.wait(keys.get(Scalar("ask_after")))
+        shape.expire = self.wait(keys.get(Scalar("expire")))
         if Scalar("settings") in keys:
             settings = self.mapping(keys[Scalar("settings")], None, "")
             for setting, value in settings.items():
                 self.setting(shape, setting, value)
+        return shape
+
+    def service(self, name: Scalar, node: Node) -> ServiceShape:
+        keys = self.mapping(node, SERVICE, "in a service")
+        shape = ServiceShape(name)
+        if isinstance(node, MapNode) and Scalar("url") not in keys:
+            self.add("G002", f"the service '{name}' has no 'url'", name)
+        shape.url = self.text(keys.get(Scalar("url")))
+        shape.timeout = self.wait(keys.get(Scalar("timeout")))
+        shape.patience = self.wait(keys.get(Scalar("patience")))
+        if Scalar("token") in keys:
+            holder = ChannelShape(name, transport=Scalar("service"))
+            self.setting(holder, Scalar("token", _at_scalar(keys[Scalar("token")])), keys[Scalar("token")])
+            shape.token = next(iter(holder.settings.values()), None)
         return shape
 
     def setting(self, shape: ChannelShape, name: Scalar, node: Node) -> None:
@@ -285,6 +337,16 @@ class _Reading:
             return None
         return found
 
+    def wait(self, node: Node | None) -> timedelta | None:
+        text = self.text(node)
+        if text is None:
+            return None
+        found = parse_duration(text)
+        if found is None or not timedelta(0) < found <= LONGEST_WAIT:
+            self.add("G004", f"'{text[:60]}' is no duration", text, hint="write 10s, 5m, 24h or 3d")
+            return None
+        return found
+
     def pace(self, node: Node | None) -> timedelta | None:
         text = self.text(node)
         if text is None:
@@ -304,6 +366,10 @@ class _Reading:
             self.add("G004", f"'{text[:60]}' is no port", text, hint="write a number from 1 to 65535")
             return None
         return int(text)
+
+
+def _at_scalar(node: Node) -> Position:
+    return node.position
 
 
 def _at(node: Node) -> Scalar | Position:

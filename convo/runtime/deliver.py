@@ -64,6 +64,7 @@ class Deliverer:
         tries: int = SEND_TRIES,
         lifetime: timedelta = REPLY_LIFETIME,
         unknowns: Unknowns = Unknowns.HOLD,
+        ask_after: timedelta = LISTED_AFTER,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -73,6 +74,7 @@ class Deliverer:
         self._tries = tries
         self._lifetime = lifetime
         self._unknowns = unknowns
+        self._ask_after = ask_after
         self._ask_again_at: datetime | None = None
         self._unsettled: Settlement | None = None
         self._refused: str | None = None
@@ -126,7 +128,7 @@ class Deliverer:
         if not asking and self._unknowns is Unknowns.HOLD:
             return
         self._ask_again_at = None
-        rows = self._store.unknown(self._channel, now - LISTED_AFTER, RECONCILED)
+        rows = self._store.unknown(self._channel, now - self._ask_after, RECONCILED)
         for row in rows:
             found = self._asked(row) if asking else None
             if isinstance(found, TransportError):
@@ -137,7 +139,7 @@ class Deliverer:
         if len(rows) == RECONCILED:
             self._ask_again_at = now
         elif self._store.unknown(self._channel, now, 1):
-            self._ask_again_at = now + LISTED_AFTER
+            self._ask_again_at = now + self._ask_after
 
     def _asked(self, row: OutboxRow) -> Sent | TransportError | None:
         transport = cast(Reconciling, self._transport)

@@ -82,7 +82,17 @@ class Runtime:
             hearing=hearing,
         )
         self._deliverers = [
-            Deliverer(store, each.transport, each.name, clock, random=self._random) for each in self._channels
+            Deliverer(
+                store,
+                each.transport,
+                each.name,
+                clock,
+                random=self._random,
+                lifetime=each.lifetime,
+                unknowns=each.unknowns,
+                ask_after=each.ask_after,
+            )
+            for each in self._channels
         ]
 
         self._polling = [
