@@ -117,6 +117,9 @@ class _Drawing:
         self.everything = everything
         self.rows = [row for row in rows(compiled) if everything or _is_told(row)]
         self.ids = {name: f"s{index}" for index, name in enumerate(compiled.machine.states)}
+        self.merged = dict(self._ends_that_only_return())
+        for name, result in self.merged.items():
+            self.ids[name] = self.ids[result]
         self.inside: dict[str, list[str]] = {}
         self.arrows: dict[tuple[str, str, bool], _Arrow] = {}
         self.notes: list[Node] = []
@@ -124,7 +127,11 @@ class _Drawing:
     def graph(self) -> Graph:
         shared = self._shared()
         inherited = [row for row in self.rows if row.name.startswith("anywhere_")]
-        own = [row for row in self.rows if row not in inherited and id(row) not in shared]
+        own = [
+            row
+            for row in self.rows
+            if row not in inherited and id(row) not in shared and row.source not in self.merged
+        ]
         before: dict[tuple[str, str], bool] = {}
         for row in own:
             guarded = before.get((row.source, row.name), False)
@@ -132,7 +139,7 @@ class _Drawing:
             self._draw(self.ids[row.source], row, _label(row, self.states[row.source], guarded))
         self._anywhere(inherited)
         self._tidy_answers()
-        nodes = [self._node(name) for name in self.compiled.machine.states]
+        nodes = [self._node(name) for name in self.compiled.machine.states if name not in self.merged]
         drawn = {each for source, dest, _ in self.arrows for each in (source, dest)}
         start = self.ids[str(self.compiled.machine.initial)]
         shown = [node for node in nodes if node.kind is not Kind.RESULT or node.id in drawn]
@@ -153,6 +160,16 @@ class _Drawing:
             ),
             tuple(self._clusters()),
         )
+
+    def _ends_that_only_return(self) -> Iterable[tuple[str, str]]:
+        """Yield the silent ends of sub-flows whose result has the same name: one box is enough."""
+        for row in self.rows:
+            result = self.states.get(row.dest or "")
+            state = self.states[row.source]
+            if result is None or not result.returns or state.speaks or row.name != ONWARD:
+                continue
+            if row.source.removeprefix(state.scope) == result.name.removeprefix(f"{result.returns}/end: "):
+                yield row.source, result.name
 
     # -- arrows -------------------------------------------------------------------------------------
 
