@@ -6,8 +6,9 @@ it down. What happens without leaving a state stands inside its box; what ``anyw
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from textwrap import shorten, wrap
 
@@ -99,6 +100,34 @@ class Graph:
     clusters: tuple[Cluster, ...] = ()
 
 
+def forward(graph: Graph) -> list[Edge]:
+    """Return the arrows without those that close a circle, found by walking from the start."""
+    nexts: dict[str, list[Edge]] = {node.id: [] for node in graph.nodes}
+    for edge in graph.edges:
+        if edge.source != edge.dest:
+            nexts[edge.source].append(edge)
+    found: list[Edge] = []
+    done: set[str] = set()
+    for root in [graph.start, *nexts]:
+        if root in done:
+            continue
+        walked_through = {root}
+        walk = [(root, iter(nexts[root]))]
+        while walk:
+            here, rest = walk[-1]
+            onward = next(rest, None)
+            if onward is None:
+                walk.pop()
+                walked_through.discard(here)
+                done.add(here)
+            elif onward.dest not in walked_through:
+                found.append(onward)
+                if onward.dest not in done:
+                    walked_through.add(onward.dest)
+                    walk.append((onward.dest, iter(nexts[onward.dest])))
+    return found
+
+
 def graph_of(compiled: CompiledFlow, *, everything: bool = False) -> Graph:
     """Return the picture of a flow; with ``everything`` wrong answers, going back and reminders too."""
     return _Drawing(compiled, everything).graph()
@@ -115,7 +144,7 @@ class _Drawing:
         self.compiled = compiled
         self.states = compiled.flow.states
         self.everything = everything
-        self.rows = [row for row in rows(compiled) if everything or _is_told(row)]
+        self.rows = [row for row in _that_can_be_taken(rows(compiled)) if everything or _is_told(row)]
         self.ids = {name: f"s{index}" for index, name in enumerate(compiled.machine.states)}
         self.merged = dict(self._ends_that_only_return())
         for name, result in self.merged.items():
@@ -136,7 +165,8 @@ class _Drawing:
         for row in own:
             guarded = before.get((row.source, row.name), False)
             before[row.source, row.name] = guarded or bool(row.condition)
-            self._draw(self.ids[row.source], row, _label(row, self.states[row.source], guarded))
+            label = self._same_way(row, own) or _label(row, self.states[row.source], guarded)
+            self._draw(self.ids[row.source], row, label)
         self._anywhere(inherited)
         self._tidy_answers()
         nodes = [self._node(name) for name in self.compiled.machine.states if name not in self.merged]
@@ -170,6 +200,17 @@ class _Drawing:
                 continue
             if row.source.removeprefix(state.scope) == result.name.removeprefix(f"{result.returns}/end: "):
                 yield row.source, result.name
+
+    def _same_way(self, row: MachineRow, own: list[MachineRow]) -> str:
+        """Return the trigger alone where its conditions, or the answers, all lead the same way."""
+        if _is_answer(row):
+            answers = [each for each in own if each.source == row.source and _is_answer(each)]
+            if len(answers) > 1 and len({each.dest for each in answers}) == 1:
+                return "answer"
+        peers = [each for each in own if (each.source, each.name) == (row.source, row.name)]
+        if len(peers) > 1 and len({each.dest for each in peers}) == 1 and not peers[-1].condition:
+            return _label(replace(row, condition=""), self.states[row.source], False)
+        return ""
 
     # -- arrows -------------------------------------------------------------------------------------
 
@@ -270,9 +311,23 @@ class _Drawing:
                 yield Cluster(state.name, what, state.scope.rstrip("/"))
 
 
+def _that_can_be_taken(found: Iterable[MachineRow]) -> Iterable[MachineRow]:
+    """Yield the transitions without those that stand behind one of their trigger that always holds."""
+    closed: set[tuple[str, str]] = set()
+    for row in found:
+        if (row.source, row.name) not in closed:
+            yield row
+        if not row.condition:
+            closed.add((row.source, row.name))
+
+
 def _is_told(row: MachineRow) -> bool:
     does = row.take.does if row.take is not None else Does.ACT
     return does not in (Does.SORRY, Does.BACK, Does.NOTHING_BEFORE, Does.REMIND)
+
+
+def _is_answer(row: MachineRow) -> bool:
+    return row.take is not None and row.take.does is Does.ANSWER
 
 
 def _is_timer(row: MachineRow) -> bool:
@@ -311,7 +366,19 @@ def _first_words(state: State) -> str:
 
 
 def _wrapped(text: str) -> tuple[str, ...]:
+    text = re.sub(r"\{%-?\s*el.*?%\}", " / ", text)
+    text = re.sub(r"\{%.*?%\}", "", text)
+    text = re.sub(r"\$\{\s*([\w./]+)\s*\|[^}]*\}", r"${\1}", text)
     return tuple(wrap(shorten(" ".join(text.split()), 3 * TEXT_WIDTH, placeholder=" …"), TEXT_WIDTH))
+
+
+def _stands_alone(label: str) -> bool:
+    return (
+        " if " in label
+        or "else" in label
+        or label.startswith(("if ", "after ", "at ", "no answer"))
+        or label[0].isdigit()
+    )
 
 
 def _few(labels: list[str], everything: bool) -> tuple[str, ...]:
@@ -320,8 +387,8 @@ def _few(labels: list[str], everything: bool) -> tuple[str, ...]:
     for label in filter(None, labels):
         last = lines[-1] if lines else ""
         joined = f"{last}, {label}"
-        short = " if " not in joined and "else" not in joined and not last[:1].isdigit()
-        if lines and short and len(joined) <= LABEL_WIDTH:
+        short = not any(_stands_alone(each) for each in (last, label) if each)
+        if last and short and len(joined) <= LABEL_WIDTH:
             lines[-1] = joined
         else:
             lines += wrap(label, LABEL_WIDTH, subsequent_indent="  ") or [label]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from html import escape
 
-from convo.analysis.graph import Cluster, Edge, Graph, Kind, Node
+from convo.analysis.graph import Cluster, Edge, Graph, Kind, Node, forward
 
 COLOURS: dict[Kind, tuple[str, str]] = {
     Kind.QUESTION: ("#e3eefb", "#3a6ea5"),
@@ -53,6 +53,7 @@ def mermaid(graph: Graph) -> str:
     for kind, (fill, border) in COLOURS.items():
         dashes = ",stroke-dasharray:4 3" if kind is Kind.NOTE else ""
         lines.append(f"  classDef {kind}_ fill:{fill},stroke:{border},color:{INK}{dashes}")
+    lines += [f"  style c{index} fill:none,stroke:{ARROW}" for index in range(len(graph.clusters))]
     lines.append(f"  style begin fill:{ARROW},stroke:{ARROW}")
     return "\n".join(lines) + "\n"
 
@@ -70,7 +71,8 @@ def dot(graph: Graph, *, background: str = "transparent") -> str:
     ]
     lines += _nested(graph, "", 1, _dot_node, lambda each: _dot_cluster(graph, each), "}")
     lines.append(f'  begin -> {graph.start} [id="e_begin", tooltip="here it starts"]')
-    lines += [f"  {_dot_edge(graph, edge)}" for edge in graph.edges]
+    onward = {edge.id for edge in forward(graph)}
+    lines += [f"  {_dot_edge(graph, edge, edge.id in onward)}" for edge in graph.edges]
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -112,7 +114,7 @@ def _dot_node(node: Node) -> str:
         node.kind, "filled,rounded"
     )
     doubled = ", peripheries=2" if node.kind in (Kind.END, Kind.RESULT) else ""
-    shape = {Kind.NOTE: "note", Kind.CALL: "component"}.get(node.kind, "box")
+    shape = {Kind.NOTE: "note", Kind.CALL: "box3d"}.get(node.kind, "box")
     parts = []
     for what, line in box_lines(node):
         shown = _h(line)
@@ -130,7 +132,7 @@ def _dot_node(node: Node) -> str:
     )
 
 
-def _dot_edge(graph: Graph, edge: Edge) -> str:
+def _dot_edge(graph: Graph, edge: Edge, onward: bool) -> str:
     attributes = [f'id="{edge.id}"', f"class={_q('timer' if edge.timer else 'step')}"]
     if edge.timer:
         attributes.append("style=dashed")
@@ -140,7 +142,10 @@ def _dot_edge(graph: Graph, edge: Edge) -> str:
     ends = {node.id for node in graph.nodes if node.kind is Kind.NOTE}
     if edge.source in ends:
         attributes += ['color="#a5781c"', "constraint=true", "weight=0"]
-    return f"{edge.source} -> {edge.dest} [{', '.join(attributes)}]"
+    if onward or edge.source == edge.dest:
+        return f"{edge.source} -> {edge.dest} [{', '.join(attributes)}]"
+    # Told the other way round, so that what leads back does not decide what stands left of what.
+    return f"{edge.dest} -> {edge.source} [{', '.join([*attributes, 'dir=back'])}]"
 
 
 def _dot_cluster(graph: Graph, each: Cluster) -> str:

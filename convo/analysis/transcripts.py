@@ -32,7 +32,7 @@ CODES: Mapping[str, str] = MappingProxyType(
 
 KINDS = (
     *("them", "together", "us", "us starts", "us contains", "us like", "nothing"),
-    *("wait", "clock", "start", "state", "saved", "ended", "restart"),
+    *("wait", "clock", "start", "state", "saved", "ended", "restart", "calls", "kept"),
 )
 """What a step of a transcript may be."""
 
@@ -103,6 +103,14 @@ class Phone(Protocol):
         """Stop, and go on from the store."""
         ...
 
+    def calls(self, answers: Mapping[str, Mapping[str, Mapping[str, str]]]) -> None:
+        """Say what services answer from now on: by name, the result and its values."""
+        ...
+
+    def keep(self, who: str, values: Mapping[str, str]) -> None:
+        """Say what an earlier conversation of that sender has left behind."""
+        ...
+
     def position(self, who: str) -> tuple[str, Mapping[str, Value], str | None]:
         """Return that sender's state, data and disposition."""
         ...
@@ -157,6 +165,11 @@ class _Play:
             case "wait":
                 self.chat.append(f"({line.value} later)")
                 self.phone.pass_time(parse_duration(str(line.value)) or timedelta(0))
+            case "calls":
+                self.phone.calls(_answers(line.value))
+            case "kept":
+                kept = line.value if isinstance(line.value, MapNode) else {}
+                self.phone.keep(line.who, {str(name): str(value) for name, value in kept.items()})
             case "clock":
                 self.phone.set_clock(datetime.fromisoformat(str(line.value)))
             case "start":
@@ -306,9 +319,13 @@ class _Reading:
             if not texts:
                 self._problem("X003", "'together' has to be a list of 'them' steps", line.position)
             return Line(line.kind, value, line.position, line.who, texts)
-        if line.kind in ("saved", "start") and not isinstance(value, MapNode):
+        if line.kind == "calls" and not _answers(value):
+            message = "'calls' says what services answer: {bus_times: {ok: {first_bus: \"10:42\"}}}"
+            self._problem("X003", message, line.position)
+            return None
+        if line.kind in ("saved", "start", "kept") and not isinstance(value, MapNode):
             self._problem("X003", f"'{line.kind}' has to be names with values in {{ }}", line.position)
-        if line.kind not in ("saved", "start") and not isinstance(value, Scalar):
+        if line.kind not in ("saved", "start", "kept", "calls") and not isinstance(value, Scalar):
             self._problem("X003", f"'{line.kind}' has to be a text", line.position)
         if line.kind == "wait" and parse_duration(str(value)) is None:
             self._problem("X004", f"'{value}' is no duration", _spot(value), "write 90s, 10m, 24h, 3d or 2w")
@@ -344,6 +361,19 @@ class _Reading:
 
 def _spot(node: Node) -> Scalar | Position:
     return node if isinstance(node, Scalar) else node.position
+
+
+def _answers(node: Node) -> dict[str, dict[str, dict[str, str]]]:
+    """Return what each service answers: a result, with values or without."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for service, said in node.items() if isinstance(node, MapNode) else ():
+        if isinstance(said, Scalar):
+            found[str(service)] = {str(said): {}}
+        elif isinstance(said, MapNode):
+            for result, values in said.items():
+                pairs = values.items() if isinstance(values, MapNode) else ()
+                found[str(service)] = {str(result): {str(name): str(value) for name, value in pairs}}
+    return found
 
 
 def _is_moment(text: str) -> bool:

@@ -51,7 +51,8 @@ class _Walk:
     def _follow(self, row: MachineRow) -> bool:
         """Take a transition; return whether its destination has learned something."""
         # Staying keeps what was set before, and what a stay sets may not have happened.
-        if row.dest is None:
+        # Going back leads to a question that was entered before, with what was set then.
+        if row.dest is None or (row.take is not None and row.take.does is Does.BACK):
             return False
         after = self._after(row)
         known = self.entering.get(row.dest)

@@ -148,7 +148,7 @@ class _Reading:
         hours = declared.hours()
         keywords, values = self._keywords()
         contents = Contents.of(own.values(), anywhere)
-        types = self._types(own, contents, data, untyped, hours)
+        types = self._types(own, contents, data, untyped, hours, greeting)
         moments = declared.check_moments(own.values(), types, cards.doubtful)
         self.problems += moments
         states = self._with_children(own, types)
@@ -197,6 +197,7 @@ class _Reading:
         data: dict[str, Datum],
         untyped: set[str],
         hours: Mapping[str, object],
+        greeting: Template | None,
     ) -> dict[str, Type]:
         """Return the type of each name; data whose type was left open gets it too."""
         doubtful = self.cards.doubtful
@@ -221,8 +222,7 @@ class _Reading:
         types = infer_types({**saved, **known, **fixed}, contents.assignments, doubtful, self.problems)
         for name in untyped:
             data[name] = replace(data[name], type=types.setdefault(name, Type.TEXT))
-        extra = [self.cards.text(self.file.greeting)]
-        self.problems += check_names(contents, types, doubtful - types.keys(), extra)
+        self.problems += check_names(contents, types, doubtful - types.keys(), [greeting])
         self.problems += check_bounds(contents, types, doubtful)
         return types
 

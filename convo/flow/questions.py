@@ -100,6 +100,7 @@ class _Reading:
             private=card.private == "yes",
             late=self._late(),
             silence=self._silence(),
+            twin_choices=reader.choices.setdefault(name.position, {}),
         )
         if (question.tries is None) is not (question.out_of_tries is None):
             hint = "write both: how many tries, and the state after the last one"
@@ -274,7 +275,8 @@ class _Reading:
                 hint = "words stand here, each a whole message"
                 self.reader.add(problem("F010", f"'{matcher.label}' is no word", matcher.position, hint=hint))
         position = items[0].position
-        return Rule(tuple(matchers), (Action(position),), position)
+        twins = self.reader.words.setdefault(position, {})
+        return Rule(tuple(matchers), (Action(position),), position, twins)
 
     def _late(self) -> Late:
         written = self._one("late")

@@ -162,7 +162,69 @@ WORDS: Mapping[str, Words] = MappingProxyType(
             long_months=_LONG_MONTHS,
             weekdays=("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
             units=((_DAY, "day", "days"), (_HOUR, "h", "h"), (_MINUTE, "min", "min"), (_SECOND, "s", "s")),
-        )
+        ),
+        "sw": Words(
+            yes="ndiyo",
+            no="hapana",
+            point=".",
+            months=("Jan", "Feb", "Mac", "Apr", "Mei", "Jun", "Jul", "Ago", "Sep", "Okt", "Nov", "Des"),
+            long_months=(
+                *("Januari", "Februari", "Machi", "Aprili", "Mei", "Juni"),
+                *("Julai", "Agosti", "Septemba", "Oktoba", "Novemba", "Desemba"),
+            ),
+            weekdays=("Jumatatu", "Jumanne", "Jumatano", "Alhamisi", "Ijumaa", "Jumamosi", "Jumapili"),
+            units=(
+                *((_DAY, "siku", "siku"), (_HOUR, "saa", "saa")),
+                *((_MINUTE, "dak", "dak"), (_SECOND, "sek", "sek")),
+            ),
+        ),
+        "es": Words(
+            yes="sí",
+            no="no",
+            point=",",
+            months=("ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sep", "oct", "nov", "dic"),
+            long_months=(
+                *("enero", "febrero", "marzo", "abril", "mayo", "junio"),
+                *("julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"),
+            ),
+            weekdays=("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"),
+            units=((_DAY, "día", "días"), (_HOUR, "h", "h"), (_MINUTE, "min", "min"), (_SECOND, "s", "s")),
+        ),
+        "fr": Words(
+            yes="oui",
+            no="non",
+            point=",",
+            months=(
+                *("janv.", "févr.", "mars", "avr.", "mai", "juin"),
+                *("juil.", "août", "sept.", "oct.", "nov.", "déc."),
+            ),
+            long_months=(
+                *("janvier", "février", "mars", "avril", "mai", "juin"),
+                *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),
+            ),
+            weekdays=("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"),
+            units=((_DAY, "jour", "jours"), (_HOUR, "h", "h"), (_MINUTE, "min", "min"), (_SECOND, "s", "s")),
+        ),
+        "de": Words(
+            yes="ja",
+            no="nein",
+            point=",",
+            months=(
+                *("Jan.", "Febr.", "März", "Apr.", "Mai", "Juni"),
+                *("Juli", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."),
+            ),
+            long_months=(
+                *("Januar", "Februar", "März", "April", "Mai", "Juni"),
+                *("Juli", "August", "September", "Oktober", "November", "Dezember"),
+            ),
+            weekdays=("Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"),
+            units=(
+                (_DAY, "Tag", "Tage"),
+                (_HOUR, "Std.", "Std."),
+                (_MINUTE, "Min.", "Min."),
+                (_SECOND, "s", "s"),
+            ),
+        ),
     }
 )
 """The words of each language that has its own, by language code."""

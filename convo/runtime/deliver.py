@@ -11,17 +11,18 @@ from typing import cast
 from convo.clock import Clock
 from convo.engine.conversation import Consent, ConsentKind
 from convo.errors import CredentialsError, TransportError
-from convo.messages import Status, mask
+from convo.messages import Outbound, Status, mask
 from convo.runtime.log import origin, seconds
 from convo.runtime.policy import (
     LONGEST_SEND_WAIT,
     REPLY_LIFETIME,
     SEND_TRIES,
+    Limits,
     Unknowns,
     allows,
     backoff,
 )
-from convo.sms import cost
+from convo.sms import cheaper, cost
 from convo.store.base import Expired, LastLook, OutboxRow, Settlement, Store
 from convo.transports.base import (
     BadCredentials,
@@ -37,10 +38,16 @@ from convo.transports.base import (
 
 _log = logging.getLogger(__name__)
 _AGAIN = timedelta(seconds=1)
+_TOLD = 10_000
+
+FAILING_TOGETHER = 3
+"""So many recipients to whom nothing left, and nobody to whom anything did: it is the provider."""
 
 LISTED_AFTER = timedelta(minutes=1)
 """So long after it was handed over an outbound can be expected in the provider's listing."""
 ASK_AGAIN = timedelta(minutes=5)
+RESENDS = 3
+"""So often an outbound is handed over at most where nobody ever knows whether it left."""
 RECONCILED = 20
 """So many unknown rows are asked about at a time."""
 
@@ -50,7 +57,8 @@ class Deliverer:
 
     One at a time, because what is marked ``sending`` when the process dies becomes ``unknown`` and is
     held: so a kill leaves at most one. ``clock`` tells when a retry is due after a slow send; without
-    it the ``now`` of the call counts.
+    it the ``now`` of the call counts. ``plain`` writes typographic characters in the plain alphabet of
+    SMS where that saves segments.
     """
 
     def __init__(
@@ -63,21 +71,27 @@ class Deliverer:
         random: Random | None = None,
         tries: int = SEND_TRIES,
         lifetime: timedelta = REPLY_LIFETIME,
+        limits: Limits | None = None,
         unknowns: Unknowns = Unknowns.HOLD,
         ask_after: timedelta = LISTED_AFTER,
+        plain: bool = False,
     ) -> None:
         self._store = store
         self._transport = transport
         self._channel = channel
         self._clock = clock
         self._random = random or Random()  # noqa: S311 - jitter, no secret
-        self._tries = tries
-        self._lifetime = lifetime
+        self._limits = limits or Limits(tries=tries, lifetime=lifetime)
+        self._told: set[tuple[str, str]] = set()
         self._unknowns = unknowns
         self._ask_after = ask_after
+        self._plain = plain
         self._ask_again_at: datetime | None = None
         self._unsettled: Settlement | None = None
         self._refused: str | None = None
+        self._failing: set[str] = set()
+        self._failures = 0
+        self._rests_until: datetime | None = None
 
     def once(self, now: datetime) -> datetime | None:
         """Hand over the next outbound; return when to call again, None where the outbox is empty.
@@ -88,21 +102,25 @@ class Deliverer:
         """
         self._settle(now)
         self._reconcile(now)
+        if self._rests_until is not None and now < self._rests_until:
+            return self._rests_until
         blocked: list[str] = []
 
         def last_look(look: LastLook) -> str | None:
-            reason = allows(look, now, self._lifetime)
+            reason = allows(look, now, self._limits)
             if reason is not None:
                 blocked.append(reason)
-                word = "expired" if isinstance(reason, Expired) else "blocked"
-                _log.info("%s: an outbound to %s: %s", word, mask(look.row.outbound.recipient), reason)
+                self._tell(look, reason)
             return reason
 
-        rows = self._store.mark_sending(self._channel, now, 1, last_look)
+        # What is unknown is settled soon where the provider can be asked: until then nothing overtakes it.
+        overtakes = not hasattr(self._transport, "find_sent")
+        rows = self._store.mark_sending(self._channel, now, 1, last_look, after_unknown=overtakes)
         for row in rows:
             result = self._send(row)
             then = self._clock.now() if self._clock is not None else now
             self._unsettled = self._judge(row, result, then)
+            self._rest(row, result, then)
             self._settle(then)
         if rows or blocked:
             return now
@@ -111,6 +129,19 @@ class Deliverer:
         times = [max(next_at, now + _AGAIN)] if next_at is not None else []
         times += [self._ask_again_at] if self._ask_again_at is not None else []
         return min(times, default=None)
+
+    def _tell(self, look: LastLook, reason: str) -> None:
+        """Say once for each number, or for the channel, why something does not leave."""
+        who = look.row.outbound.recipient
+        word = "expired" if isinstance(reason, Expired) else "blocked"
+        about = "" if word == "expired" or "channel" in reason else who
+        first = (reason, about) not in self._told
+        if len(self._told) >= _TOLD:
+            self._told.clear()
+        self._told.add((reason, about))
+        level = logging.WARNING if first else logging.DEBUG
+        more = "; more of the same is counted by 'convo status'" if first else ""
+        _log.log(level, "%s: an outbound to %s: %s%s", word, mask(who), reason, more)
 
     def _settle(self, now: datetime) -> None:
         if self._unsettled is not None:
@@ -146,29 +177,60 @@ class Deliverer:
         since = (row.next_at or row.created_at) - timedelta(minutes=5)
         known = {each.provider_id for each in self._store.outbox(self._channel) if each.provider_id}
         try:
-            return transport.find_sent(row.outbound, since, known)
+            return transport.find_sent(self._as_sent(row), since, known)
+        except CredentialsError:
+            raise
         except TransportError as problem:
             return problem
+        except Exception as problem:
+            _log.debug("find_sent raised", exc_info=True)
+            return TransportError(f"the transport raised {origin(problem)}")
 
     def _known(self, row: OutboxRow, found: Sent | None, now: datetime) -> Settlement:
         number, who = row.outbound.id, mask(row.outbound.recipient)
         if found is not None:
             _log.info("settled: an outbound to %s had left after all", who)
-            segments = found.segments or cost(row.outbound.text).segments
+            segments = found.segments or cost(self._as_sent(row).text).segments
             return Settlement(number, Status.SENT, found.provider_id, segments=segments)
+        reason = "it had not left: the provider does not know it"
+        if not hasattr(self._transport, "find_sent"):
+            if row.attempts >= RESENDS:
+                _log.error(
+                    "failed: an outbound to %s; %s times nobody knew whether it left", who, row.attempts
+                )
+                reason = f"handed over {row.attempts} times, and never known whether it left"
+                return Settlement(number, Status.FAILED, reason=reason)
+            reason = "sent again: nobody knew whether it had left"
         _log.info("queued again: an outbound to %s", who)
-        reason = "sent again: nobody knew whether it had left"
-        if hasattr(self._transport, "find_sent"):
-            reason = "it had not left: the provider does not know it"
         return Settlement(number, Status.QUEUED, reason=reason, retry_at=now)
+
+    def _as_sent(self, row: OutboxRow) -> Outbound:
+        """Return the outbound as it is handed over."""
+        text = row.outbound.text
+        plain = cheaper(text) if self._plain else text
+        return row.outbound if plain == text else replace(row.outbound, text=plain)
 
     def _send(self, row: OutboxRow) -> SendResult:
         try:
-            return self._transport.send(row.outbound)
+            return self._transport.send(self._as_sent(row))
         except Exception as problem:
             # It may have left before the transport broke its word.
             _log.debug("the send raised", exc_info=True)
             return Unknown(f"the transport raised {origin(problem)}")
+
+    def _rest(self, row: OutboxRow, result: SendResult, now: datetime) -> None:
+        """Rest the whole channel when nothing leaves to anybody: the provider is away, or wants less.
+
+        A single recipient whose outbound is tried again holds up nobody else.
+        """
+        if not isinstance(result, RetryLater):
+            self._failing.clear()
+            self._failures, self._rests_until = 0, None
+            return
+        self._failing.add(row.outbound.recipient)
+        if len(self._failing) >= FAILING_TOGETHER:
+            self._failures += 1
+            self._rests_until = now + backoff(self._failures, self._random, at_least=result.after)
 
     def _judge(self, row: OutboxRow, result: SendResult, now: datetime) -> Settlement:
         judged = self._judged(row, result, now)
@@ -181,10 +243,10 @@ class Deliverer:
         match result:
             case Sent(provider_id, segments):
                 _log.info("sent to %s (%s)", who, row.outbound.kind)
-                counted = segments or cost(row.outbound.text).segments
+                counted = segments or cost(self._as_sent(row).text).segments
                 return Settlement(number, Status.SENT, provider_id, segments=counted)
             case RetryLater(reason, after):
-                if row.attempts >= self._tries:
+                if row.attempts >= self._limits.tries:
                     _log.error("failed: an outbound to %s, after %s tries: %s", who, row.attempts, reason)
                     return Settlement(number, Status.FAILED, reason=f"after {row.attempts} tries: {reason}")
                 wait = backoff(row.attempts, self._random, longest=LONGEST_SEND_WAIT, at_least=after)

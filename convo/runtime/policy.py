@@ -1,16 +1,23 @@
-"""What may leave, and how long to wait before trying again. Pure."""
+"""What may leave, and how long to wait before trying again. Pure.
+
+``allows`` is asked in the commit that marks a row ``sending``: consent, age, budget and the loop guard are
+judged at the last moment, by what the store knows then.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from random import Random
 
 from convo.messages import OutboundKind
+from convo.runtime.guard import LOOP_TEXTS, LOOP_WINDOW, looping
+from convo.sms import cost
 from convo.store.base import Expired, LastLook
 
-SEND_TRIES = 12
-"""So often an outbound is handed over before it counts as failed: with the waits below, about an hour."""
+SEND_TRIES = 40
+"""So often an outbound is handed over before it counts as failed: with the waits below, about four hours."""
 
 FIRST_WAIT = timedelta(seconds=1)
 LONGEST_POLL_WAIT = timedelta(seconds=60)
@@ -33,13 +40,51 @@ class Unknowns(StrEnum):
     RESEND = "resend"
 
 
-def allows(look: LastLook, now: datetime, lifetime: timedelta = REPLY_LIFETIME) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds what leaves on a channel.
+
+    ``tries``: so often one outbound is handed over. ``lifetime``: how long a reply may wait from the moment
+    it might have left. ``to_one`` and ``on_channel``: segments handed over in a day of UTC, to one number and
+    in all; None: no limit. ``loop_texts`` alike in a row, none later than ``loop_window`` after the last,
+    make a sender a machine.
+    """
+
+    tries: int = SEND_TRIES
+    lifetime: timedelta = REPLY_LIFETIME
+    to_one: int | None = 500
+    on_channel: int | None = 20_000
+    loop_texts: int = LOOP_TEXTS
+    loop_window: timedelta = LOOP_WINDOW
+
+
+ANSWERS = (OutboundKind.REPLY, OutboundKind.APOLOGY)
+"""What is said because somebody wrote: it grows stale, and may be half of a loop."""
+
+_GUARDED_FROM = 3
+"""Segments to one number in a day before the guard looks at texts at all."""
+
+
+def allows(look: LastLook, now: datetime, limits: Limits | None = None) -> str | None:
     """Take the last look at an outbound before it is marked sending: None, or why it may not leave."""
-    row = look.row
-    if look.opted_out and row.outbound.kind is not OutboundKind.CONSENT:
-        return "opted out"
-    if row.outbound.kind in (OutboundKind.REPLY, OutboundKind.APOLOGY) and now - row.created_at > lifetime:
-        return Expired(f"it could not leave within {lifetime.total_seconds() / 3600:.0f} hours")
+    bounds = limits or Limits()
+    outbound, past = look.row.outbound, look.past
+    if look.opted_out:
+        return None if outbound.kind is OutboundKind.CONSENT and past.confirms() else "opted out"
+    if outbound.kind in ANSWERS and now - look.due_at > bounds.lifetime:
+        return Expired(f"it could not leave within {bounds.lifetime.total_seconds() / 3600:g} hours")
+    to_one, on_channel = past.spent()
+    price = cost(outbound.text).segments
+    if bounds.to_one is not None and to_one + price > bounds.to_one:
+        return f"budget: {bounds.to_one} segments a day to one number"
+    if bounds.on_channel is not None and on_channel + price > bounds.on_channel:
+        return f"budget: {bounds.on_channel} segments a day on this channel"
+    if outbound.kind in ANSWERS and to_one >= _GUARDED_FROM:
+        if past.is_ourselves():
+            return "loop: our own number writes to us"
+        texts = bounds.loop_texts
+        looks = looping(past.heard(2 * texts), past.said(3 * texts), texts=texts, window=bounds.loop_window)
+        return None if looks is None else f"loop: {looks}"
     return None
 
 

@@ -24,6 +24,9 @@ from convo.runtime.timers import Heard
 from convo.runtime.worker import Halt, Loop, Worker
 from convo.store.base import Store
 
+SOON = timedelta(minutes=15)
+"""What may leave within this time is waited for before a run calls itself done."""
+
 GRACE = timedelta(seconds=1.2)
 """How long a stop waits for the steps in hand; a poll or a send may hang much longer than that."""
 
@@ -186,7 +189,12 @@ class Runtime:
             return False
         if not all(worker.resting for worker in self._delivering):
             return False
-        return not empty or all(self._store.next_outbound(each.name) is None for each in self._channels)
+        return not empty or not any(self._leaves_soon(each.name) for each in self._channels)
+
+    def _leaves_soon(self, channel: str) -> bool:
+        """Whether something waits in the outbox for another try; what a time of quiet holds does not."""
+        next_at = self._store.next_outbound(channel)
+        return next_at is not None and next_at <= self._clock.now() + SOON
 
     def wait_until_quiet(
         self,

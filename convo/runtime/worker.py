@@ -14,7 +14,7 @@ from convo.errors import ConvoError, StoreError
 from convo.runtime.log import origin, seconds
 from convo.runtime.policy import backoff
 
-_LONGEST_REST = 3600.0
+_LONGEST_REST = 2.0
 _log = logging.getLogger(__name__)
 
 

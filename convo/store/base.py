@@ -102,11 +102,49 @@ class OutboxRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A text of the past and its moment: when it came in, or when it left or (not ``left``) was stopped."""
+
+    text: str = field(repr=False)
+    at: datetime
+    left: bool = True
+
+
+class Past(Protocol):
+    """What the policies may ask about a recipient, within the transaction of the last look."""
+
+    def spent(self) -> tuple[int, int]:
+        """Return the segments handed over today (UTC): to the recipient, and on the whole channel."""
+        ...
+
+    def heard(self, limit: int) -> Sequence[Line]:
+        """Return the latest texts from the recipient, newest first."""
+        ...
+
+    def said(self, limit: int) -> Sequence[Line]:
+        """Return the latest texts for the recipient that left or were stopped, newest first."""
+        ...
+
+    def is_ourselves(self) -> bool:
+        """Return whether the latest text of the recipient went to the number that it came from."""
+        ...
+
+    def confirms(self) -> bool:
+        """Return whether the row is the newest word about consent, and the carrier has not refused since."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class LastLook:
-    """What the policies may know about an outbound at the moment before it is marked sending."""
+    """What the policies may know about an outbound at the moment before it is marked sending.
+
+    ``due_at`` is since when it might have left: its time of quiet is no waiting.
+    """
 
     row: OutboxRow
     opted_out: bool
+    due_at: datetime
+    past: Past
 
 
 class Expired(str):
@@ -251,14 +289,20 @@ class Store(Protocol):
     # -- deliver --------------------------------------------------------------------------------
 
     def mark_sending(
-        self, channel: str, now: datetime, limit: int, allows: Callable[[LastLook], str | None]
+        self,
+        channel: str,
+        now: datetime,
+        limit: int,
+        allows: Callable[[LastLook], str | None],
+        *,
+        after_unknown: bool = True,
     ) -> list[OutboxRow]:
         """Choose what may leave now and mark it ``sending``; return those rows, oldest first.
 
         A queued row is chosen when its time has come and no earlier row to the same recipient on the
-        channel is queued or sending. ``allows`` takes the last look inside the transaction: a sentence
-        blocks the row with that reason (``Expired``: it has waited too long), None lets it go.
-        ``attempts`` counts this one too.
+        channel is queued or sending, nor, without ``after_unknown``, unknown. ``allows`` takes the last
+        look inside the transaction: a sentence blocks the row with that reason (``Expired``: it has waited
+        too long; a question counts as asked then), None lets it go. ``attempts`` counts this one too.
         """
         ...
 

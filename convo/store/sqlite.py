@@ -14,11 +14,11 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convo.engine.conversation import (
     CallAnswered,
@@ -32,6 +32,7 @@ from convo.engine.conversation import (
 from convo.errors import StoreError
 from convo.flow.values import decode, encode
 from convo.messages import Address, Inbound, Outbound, OutboundKind, Receipt, Status
+from convo.sms import cost
 from convo.store.base import (
     Accepted,
     Expired,
@@ -47,10 +48,17 @@ from convo.store.base import (
     Waiting,
 )
 from convo.store.rows import conversation_of, conversation_row, moment, record, stamp, storable, stored
+from convo.store.sqlite_past import SqlitePast, charges, day
 from convo.transports.base import Unreadable
+
+if TYPE_CHECKING:
+    from convo.store.sqlite_views import SqliteViews
 
 APPLICATION_ID = 0x434F4E56
 """Marks the file as convo's: the letters CONV in SQLite's header."""
+
+_DID_NOT_LEAVE = (Status.QUEUED, Status.FAILED, Status.BLOCKED, Status.EXPIRED)
+_SPENT_KEPT = timedelta(days=7)
 
 BUSY_SECONDS = 10.0
 """How long a statement waits for another process before it gives up."""
@@ -327,23 +335,42 @@ class SqliteStore:
     # -- deliver ------------------------------------------------------------------------------------
 
     def mark_sending(
-        self, channel: str, now: datetime, limit: int, allows: Callable[[LastLook], str | None]
+        self,
+        channel: str,
+        now: datetime,
+        limit: int,
+        allows: Callable[[LastLook], str | None],
+        *,
+        after_unknown: bool = True,
     ) -> list[OutboxRow]:
         """Choose what may leave now and mark it ``sending``; return those rows, oldest first."""
         at = stamp(now)
         going: list[OutboxRow] = []
-        marks = []
+        marks, looked, charged, asked = [], [], [], []
         with self._write() as db:
-            for found in db.execute(_sql("sendable"), (channel, at, limit)).fetchall():
+            for found in db.execute(_sql("sendable"), (channel, at, limit, after_unknown)).fetchall():
                 row = _outbox_row(found)
-                reason = allows(LastLook(row, bool(found["opted_out"])))
+                past = SqlitePast(self._rows, channel, row.outbound.recipient, row.outbound.id, now)
+                due_at = _optional(found["due_at"]) if row.attempts else row.next_at
+                reason = allows(LastLook(row, bool(found["opted_out"]), due_at or row.created_at, past))
                 if reason is None:
+                    segments = cost(row.outbound.text).segments
                     going.append(_outbox_row(found, Status.SENDING, 1))
                     marks.append((Status.SENDING, 1, "", at, row.outbound.id))
+                    charged.append((channel, row.outbound.recipient, segments))
+                    looked.append((at, segments, row.outbound.id))
                 else:
                     stopped = Status.EXPIRED if isinstance(reason, Expired) else Status.BLOCKED
                     marks.append((stopped, 0, str(reason), at, row.outbound.id))
+                    looked.append((at, cost(row.outbound.text).segments, row.outbound.id))
+                    if row.outbound.asks:
+                        asked.append((at, row.outbound.id))
             db.executemany(_sql("mark"), marks)
+            if asked:
+                db.executemany(_sql("asked"), asked)
+            db.executemany(_sql("marked"), looked)
+            if charged:
+                db.executemany(_sql("charge"), charges(charged, now))
         return going
 
     def unknown(self, channel: str, before: datetime, limit: int) -> list[OutboxRow]:
@@ -367,7 +394,10 @@ class SqliteStore:
         ]
         asked = [(stamp(now), each.id) for each in settlements if each.asked]
         consent = [_consent_row(each.consent) for each in settlements if each.consent is not None]
+        left_not = [(each.id,) for each in settlements if each.status in _DID_NOT_LEAVE]
         with self._write() as db:
+            if left_not:
+                db.executemany(_sql("give_back"), left_not)
             db.executemany(_sql("settle"), rows)
             if asked:
                 db.executemany(_sql("asked"), asked)
@@ -387,6 +417,7 @@ class SqliteStore:
     def recover(self, now: datetime) -> int:
         """Turn rows that a dead process left ``sending`` into ``unknown``; return how many."""
         with self._write() as db:
+            db.execute(_sql("forget_spent"), (day(now - _SPENT_KEPT),))
             return db.execute(_sql("recover"), (stamp(now),)).rowcount
 
     # -- looking ------------------------------------------------------------------------------------
@@ -439,6 +470,13 @@ class SqliteStore:
             )
             for row in self._rows("inbox", status, status)
         ]
+
+    @property
+    def views(self) -> SqliteViews:
+        """What an operator sees of this store; see ``convo/store/views.py``."""
+        from convo.store.sqlite_views import SqliteViews  # which knows this module
+
+        return SqliteViews(self._db, self._lock, self.path)
 
     # -- transactions -------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ The pytest plugin comes with the package: fixtures ``phone``, ``fake_clock`` and
 
 from __future__ import annotations
 
-from convo.testing.fakes import FakeClock, FakeTransport
+from convo.testing.fakes import FakeClock, FakeServices, FakeTransport
 from convo.testing.phone import Phone
 
-__all__ = ["FakeClock", "FakeTransport", "Phone"]
+__all__ = ["FakeClock", "FakeServices", "FakeTransport", "Phone"]

@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from convo.clock import Clock
+from convo.flow.values import Value
 from convo.messages import Address, Inbound, Outbound, Receipt
+from convo.runtime.calls import Answered, NotYet
+from convo.store.base import PendingCall
 from convo.transports.base import Batch, SendResult, Sent, Unreadable
 
 START = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -188,3 +192,32 @@ class FakeTransport:
     def close(self) -> None:
         """Note that it was closed."""
         self.closed = True
+
+
+class FakeServices:
+    """Services that answer what the test says; one of which it says nothing never answers."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Mapping[str, Value]]] = []
+        self._answers: dict[str, Answered] = {}
+
+    def answer(self, service: str, result: str, values: Mapping[str, str] | None = None) -> None:
+        """Say what a service answers from now on: ``ok`` with values, ``error`` or ``timeout``."""
+        self._answers[service] = Answered(result, values or {})
+
+    def ask(
+        self,
+        call: PendingCall,
+        given: Mapping[str, Value],
+        now: datetime,  # noqa: ARG002 - as every service is asked
+    ) -> Answered | NotYet:
+        """Answer, or not."""
+        self.asked.append((call.service, given))
+        return self._answers.get(call.service, NotYet("the test says nothing of it"))
+
+    def patience(self, service: str) -> timedelta:  # noqa: ARG002 - as every service is asked
+        """Return how long a call is tried."""
+        return timedelta(minutes=1)
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -16,20 +16,22 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from convo.analysis.transcripts import SENDER, Text
+from convo.engine.conversation import Conversation, Step
 from convo.engine.machine import compile_flow
 from convo.engine.opening import ChannelFlows
 from convo.flow.given import read_given
 from convo.flow.parse import load_flow
 from convo.flow.values import Value, encode, parse_duration
-from convo.messages import Address
+from convo.messages import Address, Inbound
+from convo.runtime.calls import Caller
 from convo.runtime.deliver import Deliverer
 from convo.runtime.process import Processor
 from convo.runtime.receive import Receiver
 from convo.runtime.run import drain
 from convo.runtime.timers import Heard
 from convo.store import Store, open_store
-from convo.store.base import Opening
-from convo.testing.fakes import FakeClock, FakeTransport
+from convo.store.base import Opening, Result
+from convo.testing.fakes import FakeClock, FakeServices, FakeTransport
 
 CHANNEL = "fake"
 
@@ -50,6 +52,7 @@ class World:
         self.transport = FakeTransport(self.clock, channel=CHANNEL)
         self.store: Store = open_store(self._spec)
         self._openings = 0
+        self.services = FakeServices()
         self._build()
 
     def _build(self) -> None:
@@ -60,6 +63,7 @@ class World:
         self._processor = Processor(
             self.store, {CHANNEL: flows}, hearing=lambda _channel: Heard(self._receiver.polled_at)
         )
+        self._caller = Caller(self.store, self.services, self.clock, random=Random(0))  # noqa: S311
         self._deliverer = Deliverer(self.store, self.transport, CHANNEL, self.clock, random=Random(0))  # noqa: S311
 
     def restart(self) -> None:
@@ -72,11 +76,11 @@ class World:
 
     def work(self) -> None:
         """Do all there is to do now."""
-        drain([self._receiver], self._processor, [self._deliverer], self.clock)
+        drain([self._receiver], self._processor, [self._deliverer], self.clock, caller=self._caller)
 
     def next_at(self) -> datetime | None:
         """Return when something comes due by itself: a timer, or a text that is held."""
-        times = [self.store.next_timer(), self.store.next_outbound(CHANNEL)]
+        times = [self.store.next_timer(), self.store.next_outbound(CHANNEL), self.store.next_call()]
         return min((at for at in times if at is not None), default=None)
 
     def open(self, who: str, given: Mapping[str, Value]) -> None:
@@ -87,6 +91,26 @@ class World:
         opening = Opening(CHANNEL, Address(who), self.flow.name, f"test-{self._openings}", encode(given))
         self.store.request([opening], self.clock.now())
         self.work()
+
+    def keep(self, who: str, values: Mapping[str, str]) -> None:
+        """Put an ended conversation of that sender into the store, with what it has kept."""
+        kept = {self.flow.name: read_given(self.flow, values, partial=True)}
+        now = self.clock.now()
+        self.store.accept(CHANNEL, [_note_of(who, now)], cursor=None, now=now)
+        waiting = self.store.claim(1)[0]
+        ended = Conversation(
+            channel=CHANNEL,
+            sender=Address(who),
+            number=1,
+            flow=self.flow.name,
+            state=self.flow.start,
+            opened_at=now,
+            now_at=now,
+            ended="left",
+            ended_at=now,
+            kept=kept,
+        )
+        self.store.commit([Result(waiting, (Step(ended, waiting.event, now),))], now)
 
     def close(self) -> None:
         """Let go of the store and its folder."""
@@ -230,6 +254,16 @@ class Phone:
         """Stop the program and start it again on the same store."""
         self.world.restart()
 
+    def calls(self, answers: Mapping[str, Mapping[str, Mapping[str, str]]]) -> None:
+        """Say what services answer from now on: by name, the result (ok, error, timeout) and its values."""
+        for service, said in answers.items():
+            for result, values in said.items():
+                self.world.services.answer(service, result, values)
+
+    def keep(self, who: str, values: Mapping[str, str]) -> None:
+        """Say what an earlier conversation of that sender has left behind, by the names that are kept."""
+        self.world.keep(who, values)
+
     def position(self, who: str) -> tuple[str, Mapping[str, Value], str | None]:
         """Return that sender's state, data and disposition."""
         found = self.world.store.conversation(CHANNEL, Address(who))
@@ -238,6 +272,10 @@ class Phone:
     def close(self) -> None:
         """Let go of the world."""
         self.world.close()
+
+
+def _note_of(who: str, now: datetime) -> Inbound:
+    return Inbound(CHANNEL, Address(who), Address(""), "", now, None, f"kept-{who}")
 
 
 def _collapsed(text: str) -> str:

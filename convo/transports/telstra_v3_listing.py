@@ -2,8 +2,7 @@
 
 The descriptions disagree: an offset counts pages in one sentence and messages in another, the newest
 versions take a ``startTime`` that the older ones do not know, and nothing says what no message looks
-like. So: what comes twice is dropped, too old is dropped here as well, and the meaning of ``offset`` is found out by
-asking.
+like. So what comes twice or is too old is dropped here, and what ``offset`` means is found out by asking.
 """
 
 from __future__ import annotations
@@ -52,7 +51,6 @@ class Listing:
             TransportError: an answer is no listing, or the listing has no end.
         """
         since = max(since, now - KEPT)
-        # A meaning that was found out is believed for this walk only if pages go on to be full.
         entries: dict[str, Entry] = {}
         odd: dict[str, None] = {}
         offset, page = 0, self._page(asked, since, 0)
@@ -85,7 +83,7 @@ class Listing:
     ) -> tuple[int, Page]:
         if page.next_offset is not None and page.next_offset > offset:
             return page.next_offset, self._page(asked, since, page.next_offset)
-        if self._counts_pages is None:
+        if self._counts_pages is None and page.size > 1:
             # One further on: nearly the same messages again, or quite others?
             probe = self._page(asked, since, offset + 1)
             known = sum(_name(each) in entries for each in probe.entries)

@@ -15,6 +15,8 @@ FIRST_LOOK = timedelta(seconds=10)
 SELDOM = timedelta(minutes=5)
 GIVE_UP_AFTER = timedelta(days=2)
 """Receipts of other carriers may never come; Telstra itself tries for at most a day."""
+TIMES = 2
+"""So often a final status is told: the first time may be before what the send said was stored."""
 MARGIN = timedelta(minutes=1)
 
 
@@ -28,7 +30,8 @@ class Receipts:
     def __init__(self, channel: str) -> None:
         self._channel = channel
         self._lock = threading.Lock()
-        self._told: dict[str, Status] = {}
+        self._told: dict[str, int] = {}
+        self._sends = 0
         self._next_at: datetime | None = None
         self._wait = FIRST_LOOK
         self.since: datetime | None = None
@@ -42,6 +45,7 @@ class Receipts:
     def sent(self, now: datetime) -> None:
         """Something was handed over."""
         with self._lock:
+            self._sends += 1
             self.since = self.since or now
             self._wait = FIRST_LOOK
             soon = now + FIRST_LOOK
@@ -60,33 +64,28 @@ class Receipts:
             self._next_at = now + max(wait or SELDOM, FIRST_LOOK)
 
     def look(self, listed: Callable[[], tuple[Entry, ...]], now: datetime) -> tuple[Receipt, ...]:
-        """Return the receipts in a listing of what we sent; a final one comes in two looks, then no more.
-
-        Twice, because the first may come before what the send said was stored.
-        """
+        """Return the receipts in a listing of what we sent, each final one in two looks."""
         with self._lock:
-            began = self.since
-        entries = listed()
-        told: dict[str, Status] = {}
+            sends = self._sends
+        told: dict[str, int] = {}
         found: list[Receipt] = []
         open_since: datetime | None = None
-        for each in entries:
+        for each in listed():
             status = STATUS_OF.get(each.status, Status.SENT)
-            final = status is not Status.SENT
-            if each.message_id and final:
-                told[each.message_id] = status
-                if self._told.get(each.message_id) is status:
+            if status is not Status.SENT:
+                times = self._told.get(each.message_id, 0)
+                told[each.message_id] = times + 1
+                if not each.message_id or times >= TIMES:
                     continue
                 found.append(Receipt(self._channel, each.message_id, status, None, each.raw))
-                found += [] if each.message_id in self._told else []
             elif now - each.at > GIVE_UP_AFTER:
                 continue
-            open_since = each.at if open_since is None else min(open_since, each.at)
+            if told.get(each.message_id, 0) < TIMES:
+                open_since = each.at if open_since is None else min(open_since, each.at)
         with self._lock:
-            changed = told != self._told
             self._told = told
-            if self.since == began:
+            if self._sends == sends:
                 self.since = open_since
-            self._wait = FIRST_LOOK if changed else min(self._wait * 2, SELDOM)
+                self._wait = FIRST_LOOK if found else min(self._wait * 2, SELDOM)
             self._next_at = now + self._wait
         return tuple(found)

@@ -6,10 +6,11 @@ their neighbours are, and arrows are drawn between them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
-from convo.analysis.graph import Edge, Graph, Kind, Node
+from convo.analysis.graph import Edge, Graph, Kind, Node, forward
 from convo.analysis.graph_formats import ARROW, COLOURS, INK, SOFT, box_lines
 
 LETTER = 6.6
@@ -37,12 +38,14 @@ class _Box:
 def svg(graph: Graph) -> str:
     """Return the graph as SVG; boxes and arrows have the ids and classes that Graphviz would give them."""
     boxes = {node.id: _box(node) for node in graph.nodes}
-    forward = _forward(graph)
-    _layer(graph, boxes, forward)
+    onward = [(edge.source, edge.dest) for edge in forward(graph)]
+    _layer(graph, boxes, onward)
     columns = _columns(boxes)
-    _order(columns, boxes, forward)
+    _order(columns, boxes, onward)
     width, height = _place(columns, graph, boxes)
-    parts = [_arrow(edge, boxes, number) for number, edge in enumerate(graph.edges)]
+    backwards = [edge for edge in graph.edges if boxes[edge.dest].layer < boxes[edge.source].layer - 1]
+    depths = {edge.id: 18.0 * number for number, edge in enumerate(backwards)}
+    parts = [_arrow(edge, boxes, depths.get(edge.id, 0.0)) for edge in graph.edges]
     parts += [_drawn(box) for box in boxes.values()]
     start = boxes[graph.start]
     parts.append(
@@ -54,50 +57,30 @@ def svg(graph: Graph) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"'
         f' viewBox="0 0 {width:.0f} {height:.0f}" font-family="Helvetica,Arial,sans-serif">'
         f'<title>{escape(graph.name)}</title><defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5"'
-        f' markerWidth="8" markerHeight="8" orient="auto-start-reverse"><path d="M0,1 L10,5 L0,9 z"'
+        f' markerUnits="userSpaceOnUse" markerWidth="10" markerHeight="10" orient="auto">'
+        f'<path d="M0,1 L10,5 L0,9 z"'
         f' fill="{ARROW}"/></marker></defs>{"".join(parts)}</svg>'
     )
 
 
 def _box(node: Node) -> _Box:
-    lines = list(box_lines(node))
+    lines = list(_lines(node))
     longest = max(len(line) * (1.2 if what == "title" else 1.0) for what, line in lines)
     return _Box(node, max(60.0, longest * LETTER + 2 * PADDING), len(lines) * LINE + 2 * PADDING - 6)
 
 
-def _forward(graph: Graph) -> list[tuple[str, str]]:
-    """Return the arrows without those that would close a circle, found by walking from the start."""
-    nexts: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
-    for edge in graph.edges:
-        if edge.source != edge.dest and edge.dest not in nexts[edge.source]:
-            nexts[edge.source].append(edge.dest)
-    found: list[tuple[str, str]] = []
-    done: set[str] = set()
-    for root in [graph.start, *nexts]:
-        if root in done:
-            continue
-        open_now = {root}
-        walk = [(root, iter(nexts[root]))]
-        while walk:
-            here, rest = walk[-1]
-            each = next(rest, None)
-            if each is None:
-                walk.pop()
-                open_now.discard(here)
-                done.add(here)
-            elif each not in open_now:
-                found.append((here, each))
-                if each not in done:
-                    open_now.add(each)
-                    walk.append((each, iter(nexts[each])))
-    return found
+def _lines(node: Node) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a box; without a frame around sub-flows their states go by their whole names."""
+    within = f"{node.cluster}/" if node.cluster and node.kind is not Kind.RUN else ""
+    for what, line in box_lines(node):
+        yield what, within + line if what == "title" else line
 
 
-def _layer(graph: Graph, boxes: dict[str, _Box], forward: list[tuple[str, str]]) -> None:
+def _layer(graph: Graph, boxes: dict[str, _Box], onward: list[tuple[str, str]]) -> None:
     """Put each box one layer behind the last box that leads to it."""
     into: dict[str, int] = dict.fromkeys(boxes, 0)
     nexts: dict[str, list[str]] = {name: [] for name in boxes}
-    for source, dest in forward:
+    for source, dest in onward:
         into[dest] += 1
         nexts[source].append(dest)
     ready = [name for name, count in into.items() if not count]
@@ -109,7 +92,7 @@ def _layer(graph: Graph, boxes: dict[str, _Box], forward: list[tuple[str, str]])
             if not into[dest]:
                 ready.append(dest)
     for node in graph.nodes:  # notes stand right before what they lead to
-        after = [boxes[dest].layer for source, dest in forward if source == node.id]
+        after = [boxes[dest].layer for source, dest in onward if source == node.id]
         if node.kind is Kind.NOTE and after:
             boxes[node.id].layer = max(0, min(after) - 1)
 
@@ -121,10 +104,10 @@ def _columns(boxes: dict[str, _Box]) -> list[list[str]]:
     return columns
 
 
-def _order(columns: list[list[str]], boxes: dict[str, _Box], forward: list[tuple[str, str]]) -> None:
+def _order(columns: list[list[str]], boxes: dict[str, _Box], onward: list[tuple[str, str]]) -> None:
     """Sort each layer by where its neighbours are, to and fro."""
     near: dict[str, list[str]] = {name: [] for name in boxes}
-    for source, dest in forward:
+    for source, dest in onward:
         near[source].append(dest)
         near[dest].append(source)
     for _ in range(ROUNDS):
@@ -155,36 +138,52 @@ def _place(columns: list[list[str]], graph: Graph, boxes: dict[str, _Box]) -> tu
             if number in (boxes[edge.source].layer, boxes[edge.dest].layer - 1)
         ]
         x += width + max(56.0, min(190.0, max(labels, default=0) * LETTER + 36))
-    backwards = sum(boxes[edge.dest].layer <= boxes[edge.source].layer for edge in graph.edges)
-    return x, 34.0 + tallest + 26.0 * min(backwards, 8)
+    backwards = sum(boxes[edge.dest].layer < boxes[edge.source].layer for edge in graph.edges)
+    return x, 50.0 + tallest + 18.0 * backwards
 
 
-def _arrow(edge: Edge, boxes: dict[str, _Box], number: int) -> str:
+def _arrow(edge: Edge, boxes: dict[str, _Box], depth: float) -> str:
     source, dest = boxes[edge.source], boxes[edge.dest]
     if source is dest:
         x, y = source.x + source.width / 2, source.y
-        path = f"M{x - 14:.0f},{y:.0f} C{x - 22:.0f},{y - 28:.0f} {x + 22:.0f},{y - 28:.0f} {x + 14:.0f},{y - 2:.0f}"
+        far = y - 28
+        path = (
+            f"M{x - 14:.0f},{y:.0f} C{x - 22:.0f},{far:.0f} {x + 22:.0f},{far:.0f} {x + 14:.0f},{y - 2:.0f}"
+        )
         middle, top = x, y - 26
     elif dest.layer > source.layer:
         x1, y1, x2, y2 = source.x + source.width, source.middle, dest.x - 3, dest.middle
         if edge.timer:  # beside the plain arrow between the same boxes
             y1, y2 = y1 + 9, y2 + 9
         bend = (x2 - x1) / 2
-        if dest.layer - source.layer > 1:  # around the boxes between
-            low = max(y1, y2) + 14 * (dest.layer - source.layer)
-            path = (
-                f"M{x1:.0f},{y1:.0f} C{x1 + bend:.0f},{low:.0f} {x2 - bend:.0f},{low:.0f} {x2:.0f},{y2:.0f}"
-            )
-            middle, top = (x1 + x2) / 2, (y1 + y2) / 8 + low * 3 / 4
+        crossed = _between(source, dest, boxes)
+        if crossed:  # below the boxes that stand in the way
+            low = max(box.y + box.height for box in crossed) + 22
+            pull = (low - (y1 + y2) / 8) * 4 / 3
+            path = f"M{x1:.0f},{y1:.0f} C{x1 + 20:.0f},{pull:.0f} {x2 - 20:.0f},{pull:.0f} {x2:.0f},{y2:.0f}"
+            middle, top = (x1 + x2) / 2, low + 14 + 12 * (len(edge.label) - 1)
         else:
             path = f"M{x1:.0f},{y1:.0f} C{x1 + bend:.0f},{y1:.0f} {x2 - bend:.0f},{y2:.0f} {x2:.0f},{y2:.0f}"
             middle, top = (x1 + x2) / 2, (y1 + y2) / 2 + (6 if edge.timer else -4)
-    else:
-        x1, x2 = source.x + source.width / 2, dest.x + dest.width / 2
-        y1, y2 = source.y + source.height, dest.y + dest.height + 3
-        low = max(y1, y2) + 30 + 9 * (number % 3)
-        path = f"M{x1:.0f},{y1:.0f} C{x1:.0f},{low:.0f} {x2:.0f},{low:.0f} {x2:.0f},{y2:.0f}"
-        middle, top = (x1 + x2) / 2, (y1 + y2) / 8 + low * 3 / 4 - 3
+    elif dest.layer == source.layer - 1:
+        x1, x2 = source.x, dest.x + dest.width + 3
+        y1, y2 = source.middle + 13 + 8 * edge.timer, dest.middle + 13 + 8 * edge.timer
+        bend = (x1 - x2) / 2
+        path = f"M{x1:.0f},{y1:.0f} C{x1 - bend:.0f},{y1:.0f} {x2 + bend:.0f},{y2:.0f} {x2:.0f},{y2:.0f}"
+        middle, top = x1 - (x1 - x2) * 0.3, y1 + (y2 - y1) * 0.2 + 4
+    elif dest.layer == source.layer:
+        x1, x2 = source.x + source.width, dest.x + dest.width + 3
+        y1, y2, far = source.middle, dest.middle, max(x1, x2) + 44
+        path = f"M{x1:.0f},{y1:.0f} C{far:.0f},{y1:.0f} {far:.0f},{y2:.0f} {x2:.0f},{y2:.0f}"
+        middle, top = far - 8, (y1 + y2) / 2
+    else:  # back, below every box on the way
+        x1, x2 = source.x, dest.x + dest.width + 3
+        y1, y2 = source.y + source.height - 9, dest.y + dest.height - 9
+        on_the_way = [box for box in boxes.values() if dest.layer <= box.layer <= source.layer]
+        low = max(box.y + box.height for box in on_the_way) + 16 + depth
+        pull = (low - (y1 + y2) / 8) * 4 / 3
+        path = f"M{x1:.0f},{y1:.0f} C{x1 - 40:.0f},{pull:.0f} {x2 + 40:.0f},{pull:.0f} {x2:.0f},{y2:.0f}"
+        middle, top = (x1 + x2) / 2, low - 4
     dashed = ' stroke-dasharray="5 4"' if edge.timer else ""
     up = (len(edge.label) - 1) * 12
     words = "".join(
@@ -196,6 +195,18 @@ def _arrow(edge: Edge, boxes: dict[str, _Box], number: int) -> str:
         f'<g id="{edge.id}" class="edge {"timer" if edge.timer else "step"}"><path d="{path}" fill="none"'
         f' stroke="{ARROW}"{dashed} marker-end="url(#tip)"/>{words}</g>'
     )
+
+
+def _between(source: _Box, dest: _Box, boxes: dict[str, _Box]) -> list[_Box]:
+    """Return the boxes that a straight arrow would cross."""
+    found = []
+    for box in boxes.values():
+        if source.layer < box.layer < dest.layer:
+            share = (box.x + box.width / 2 - source.x) / (dest.x - source.x)
+            y = source.middle + share * (dest.middle - source.middle)
+            if box.y - 10 < y < box.y + box.height + 10:
+                found.append(box)
+    return found
 
 
 def _drawn(box: _Box) -> str:
@@ -211,7 +222,7 @@ def _drawn(box: _Box) -> str:
         for by, colour in frames
     )
     words = []
-    for index, (what, line) in enumerate(box_lines(node)):
+    for index, (what, line) in enumerate(_lines(node)):
         style = (
             f'font-size="13" font-weight="bold" fill="{INK}"'
             if what == "title"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -36,6 +35,10 @@ def case_of(name: str, script: Sequence[tuple[str, ...]]) -> str:
                 pairs = zip(given[::2], given[1::2], strict=True)
                 inside = ", ".join(f"{label}: {quoted(value)}" for label, value in pairs)
                 lines.append(f"    - {key}: {{{inside}}}")
+            case ("calls", service, result, *values):
+                pairs = zip(values[::2], values[1::2], strict=True)
+                inside = ", ".join(f"{label}: {quoted(value)}" for label, value in pairs)
+                lines.append(f"    - calls: {{{service}: {{{result}: {{{inside}}}}}}}")
             case ("comment", text):
                 lines.append(f"    # {text}")
             case ("restart",):
@@ -53,7 +56,7 @@ def quoted(text: str) -> str:
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
-def add_case(flow: Path, flow_name: str, name: str, case: str) -> Path:
+def add_case(flow: Path, name: str, case: str) -> Path:
     """Add a case to the test file beside a flow, or begin that file; return its path.
 
     What is there stays as it is, letter for letter. The file is replaced as a whole, and only where it
@@ -68,12 +71,12 @@ def add_case(flow: Path, flow_name: str, name: str, case: str) -> Path:
         if path.is_file() and any(each.name == name for each in read_transcripts(path).cases):
             raise ConfigError(f"{path.name} has a case '{name}' already; give this one another name")
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{flow_name}-", suffix=".part", delete=False
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{flow.stem}-", suffix=".part", delete=False
         ) as made:
             made.write(stands.rstrip("\n") + "\n" + case)
         try:
             read_transcripts(Path(made.name))
-            os.replace(made.name, path)
+            Path(made.name).replace(path)
         finally:
             with suppress(FileNotFoundError):
                 Path(made.name).unlink()

@@ -6,55 +6,33 @@ One lock around everything: the page is one author's. Time stands still until it
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from convo.analysis.checks import check
 from convo.analysis.graph import Graph, graph_of
-from convo.analysis.transcripts import SENDER, Text
-from convo.engine.conversation import TimerFired
+from convo.analysis.transcripts import SENDER
 from convo.engine.machine import compile_flow
 from convo.errors import ConvoError
+from convo.flow.cards import CALL_RESULTS
 from convo.flow.parse import load_flow
-from convo.flow.problems import FlowError, Problem
-from convo.flow.values import Value, encode, parse_duration, show
-from convo.messages import Address, Inbound, to_address
-from convo.sms import cost, culprits
+from convo.flow.problems import FlowError
+from convo.flow.values import parse_duration, show
+from convo.messages import to_address
 from convo.testing.fakes import FakeClock
-from convo.testing.phone import CHANNEL, Phone, World
+from convo.testing.phone import Phone, World
+from convo.web.studio_picture import Line, Said, picture_of, problem_as_data, services_of
 
 LONGEST_TEXT = 2_000
 MOST_PHONES = 12
 LONGEST_WAIT = timedelta(days=400)
-_FAR = datetime(9998, 1, 1, tzinfo=UTC)
 
 
 class Refused(ConvoError):
     """The page asked for something that cannot be done; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A line of a chat. ``who`` is ``them``, ``us`` or ``note``."""
-
-    who: str
-    text: str
-    at: datetime
-
-
-@dataclass(slots=True)
-class Line:
-    """One phone of the page. ``held`` is a text that the next one overtakes, with when it was written."""
-
-    number: str
-    chat: list[Said] = field(default_factory=list)
-    last: Inbound | None = None
-    swapping: bool = False
-    held: tuple[str, datetime] | None = None
 
 
 class Session:
@@ -81,6 +59,7 @@ class Session:
     def _empty(self) -> None:
         self.lines = {SENDER: Line(SENDER)}
         self.script: list[tuple[str, ...]] = []
+        self._answers: dict[str, str] = {}
         self._shown = 0
 
     # -- who listens --------------------------------------------------------------------------------
@@ -150,11 +129,11 @@ class Session:
             lines = self.path.read_text(encoding="utf-8-sig").splitlines()
         except OSError:
             lines = []
-        self.problems = [_problem(each) for each in check(compiled, lines)]
+        self.problems = [problem_as_data(each) for each in check(compiled, lines)]
 
     def _broken(self, problem: ConvoError) -> None:
         if isinstance(problem, FlowError):
-            self.problems = [_problem(each) for each in problem.problems]
+            self.problems = [problem_as_data(each) for each in problem.problems]
         else:
             self.problems = [{"severity": "error", "code": "", "text": str(problem), "where": ""}]
 
@@ -171,6 +150,7 @@ class Session:
             "open": self._open,
             "phone": self._phone,
             "wait": self._wait,
+            "calls": self._calls,
             "again": self._again,
             "swap": self._swap,
             "restart": self._restart,
@@ -220,10 +200,7 @@ class Session:
 
     def _open(self, what: Mapping[str, Any]) -> None:
         line = self._line(what)
-        written = what.get("given", {})
-        if not isinstance(written, dict) or not all(isinstance(each, str) for each in written.values()):
-            raise Refused("the data given has to be texts")
-        given = {name: value for name, value in written.items() if value.strip()}
+        given = {name: value for name, value in _texts(what, "given").items() if value.strip()}
         for name, datum in self._world.flow.data.items():
             if datum.given and datum.first is None and name not in given:
                 raise Refused(f"'{name}' has to be given before the conversation can open")
@@ -260,19 +237,34 @@ class Session:
             by = found
         if by > LONGEST_WAIT:
             raise Refused("the next timer is more than a year away")
-        self._pass(by)
         self.script.append(("wait", _as_written(by)))
+        self._pass(by)
 
     def _pass(self, by: timedelta) -> None:
         """Let time pass as a test's phone does, stopping at each timer so that replies get their time."""
         phone = Phone(self._world)
         end = self._clock.now() + by
+        for line in self.lines.values():
+            line.chat.append(Said("note", f"{show(by)} later", end))
         while (due := self._world.next_at()) is not None and self._clock.now() < due < end:
             phone.pass_time(due - self._clock.now())
             self._collect()
         phone.pass_time(end - self._clock.now())
-        for line in self.lines.values():
-            line.chat.append(Said("note", f"{show(by)} later", end))
+
+    def _calls(self, what: Mapping[str, Any]) -> None:
+        service, result = _text(what, "service", 100), _text(what, "result", 20)
+        if service not in services_of(self._world) or result not in CALL_RESULTS:
+            raise Refused("there is no such service, or it cannot answer so")
+        told = _texts(what, "values") if result == "ok" else {}
+        values = {name: value for name, value in told.items() if value.strip()}
+        self._world.services.answer(service, result, values)
+        self._answers[service] = result
+        self.script.append(("calls", service, result, *(part for pair in values.items() for part in pair)))
+        due, now = self._world.store.next_call(), self._clock.now()
+        if due is not None:  # one that had no answer so far is asked again a little later
+            seconds = max(1, ceil((due - now).total_seconds()))
+            self.script.append(("wait", f"{seconds}s"))
+            self._pass(timedelta(seconds=seconds))
 
     def _again(self, what: Mapping[str, Any]) -> None:
         line = self._line(what)
@@ -323,7 +315,7 @@ class Session:
         case = case_of(name, self.script)
         wrote = ""
         if what.get("write") is True:
-            wrote = str(add_case(self.path, self._world.flow.name, name, case).name)
+            wrote = str(add_case(self.path, name, case).name)
         return {"case": case, "wrote": wrote}
 
     def _line(self, what: Mapping[str, Any]) -> Line:
@@ -347,70 +339,17 @@ class Session:
     def picture(self) -> dict[str, Any]:
         """Return everything that the page shows but the diagram, as plain data."""
         with self._lock:
-            flow, zone = self._world.flow, ZoneInfo(self._world.flow.zone)
-            now = self._clock.now()
-            waiting = self._timers()
             return {
                 "version": self.version,
                 "drawn": self.drawn_at,
-                "flow": flow.name,
-                "about": flow.about,
                 "file": self.path.name,
-                "now": f"{now.astimezone(zone):%a %d %b %Y, %H:%M:%S}",
-                "zone": flow.zone,
-                "given": [
-                    {"name": name, "type": str(datum.type), "needed": datum.first is None}
-                    for name, datum in flow.data.items()
-                    if datum.given
-                ],
                 "problems": self.problems,
-                "phones": [self._phone_as_data(line, waiting, zone) for line in self.lines.values()],
+                "services": [
+                    {"name": name, "saves": saves, "answers": self._answers.get(name, "")}
+                    for name, saves in services_of(self._world).items()
+                ],
+                **picture_of(self._world, self.graph, self.lines.values()),
             }
-
-    def _timers(self) -> list[tuple[str, TimerFired]]:
-        far = self._world.store.due(_FAR, 1_000)
-        return [(str(each.sender), each.event) for each in far if isinstance(each.event, TimerFired)]
-
-    def _phone_as_data(
-        self, line: Line, waiting: list[tuple[str, TimerFired]], zone: ZoneInfo
-    ) -> dict[str, Any]:
-        found = self._world.store.conversation(CHANNEL, Address(line.number))
-        now = self._clock.now()
-        state = found.state if found is not None else ""
-        gone = found is not None and found.is_open and not self._compiled.has_state(state)
-        return {
-            "number": line.number,
-            "state": state,
-            "node": next((node.id for node in self.graph.nodes if node.state == state), ""),
-            "gone": gone and state not in self._world.flow.moved,
-            "ended": found.ended if found is not None else None,
-            "tries": found.tries if found is not None else 0,
-            "language": found.language if found is not None else "",
-            "data": [{"name": name, "value": _shown(value, zone)} for name, value in found.data.items()]
-            if found is not None
-            else [],
-            "timers": [
-                {
-                    "name": event.name,
-                    "at": f"{event.due_at.astimezone(zone):%a %d %b, %H:%M}",
-                    "in": show(event.due_at - now),
-                }
-                for number, event in waiting
-                if number == line.number
-            ],
-            "taken": self._taken(line.number),
-            "swapping": line.swapping,
-            "held": line.held is not None,
-            "chat": [_bubble(said, zone) for said in line.chat],
-        }
-
-    def _taken(self, number: str) -> list[str]:
-        """Return the ids of the arrows that the last step followed."""
-        import json
-
-        journal = self._world.store.journal(CHANNEL, Address(number))
-        took = json.loads(journal[-1].record).get("took", []) if journal else []
-        return [edge.id for edge in self.graph.edges if edge.taken.intersection(took)]
 
 
 def _text(what: Mapping[str, Any], name: str, most: int) -> str:
@@ -419,35 +358,19 @@ def _text(what: Mapping[str, Any], name: str, most: int) -> str:
         raise Refused(f"'{name}' has to be a text")
     if len(found) > most:
         raise Refused(f"'{name}' is longer than {most} characters")
-    return found
+    return _whole(found)
 
 
-def _shown(value: Value, zone: ZoneInfo) -> str:
-    return show(value, zone=zone) if not isinstance(value, tuple) or value else "(none)"
+def _texts(what: Mapping[str, Any], name: str) -> dict[str, str]:
+    found = what.get(name, {})
+    if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
+        raise Refused(f"'{name}' has to be texts under names")
+    return {_whole(key): _whole(value) for key, value in found.items()}
 
 
-def _bubble(said: Said, zone: ZoneInfo) -> dict[str, Any]:
-    found: dict[str, Any] = {"who": said.who, "text": said.text, "at": f"{said.at.astimezone(zone):%H:%M}"}
-    if said.who != "note":
-        price = cost(said.text)
-        found |= {
-            "segments": price.segments,
-            "encoding": str(price.encoding),
-            "units": price.units,
-            "culprits": culprits(said.text)[:6],
-        }
-    return found
-
-
-def _problem(problem: Problem) -> dict[str, str]:
-    hint = problem.hint or (f"expected: {', '.join(problem.expected)}" if problem.expected else "")
-    where = f"{Path(problem.path).name}:{problem.position.line}" if problem.path else ""
-    return {
-        "severity": str(problem.severity),
-        "code": problem.code,
-        "text": problem.message + (f" — {hint}" if hint else ""),
-        "where": where,
-    }
+def _whole(text: str) -> str:
+    """Return a text without halves of letters, which JSON can carry and no SMS can."""
+    return "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in text)
 
 
 def _as_written(by: timedelta) -> str:

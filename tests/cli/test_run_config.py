@@ -100,6 +100,11 @@ def settings(telstra: TelstraV2Emulator | None, twilio: TwilioEmulator) -> dict[
     }
 
 
+def begin(example: Path, **given: str) -> None:
+    """Poll once: the first poll of all takes nothing that was there before it."""
+    convo("run", "--config", example, "--once", **given)
+
+
 @pytest.fixture
 def telstra() -> Iterator[TelstraV2Emulator]:
     with TelstraV2Emulator(SystemClock(), number="+61472880996") as emulator:
@@ -115,6 +120,7 @@ def twilio() -> Iterator[TwilioEmulator]:
 def test_two_channels_with_flows_by_keyword(
     example: Path, telstra: TelstraV2Emulator, twilio: TwilioEmulator
 ) -> None:
+    begin(example, **settings(telstra, twilio))
     telstra.text(ANNA, "hello")
     twilio.text(ANNA, "ON")
     with running("run", "--config", "convo.yaml", cwd=example.parent, **settings(telstra, twilio)) as process:
@@ -146,6 +152,7 @@ def test_a_dead_provider_and_a_port_to_ask(example: Path, twilio: TwilioEmulator
         "health: {file: health.json}", f"health: {{port: {port}}}"
     )
     example.write_text(text, encoding="utf-8")
+    begin(example, **settings(None, twilio))
     twilio.text(ANNA, "ON")
     with running("run", "--config", example, cwd=ROOT, **settings(None, twilio)) as process:
         assert [each.text for each in twilio.sent(wait=20)] == ["The lights are on."]
@@ -171,6 +178,7 @@ def test_bad_credentials_at_the_start(
 
 
 def test_once_serves_each_channel(example: Path, twilio: TwilioEmulator) -> None:
+    begin(example, **settings(None, twilio))
     twilio.text(ANNA, "ON")
     done = convo("run", "--config", example, "--once", "--log", "text", **settings(None, twilio))
     assert [each.text for each in twilio.sent()] == ["The lights are on."]
@@ -194,7 +202,7 @@ def test_greeting_in_the_country_of_the_flow(tmp_path: Path) -> None:
     flow = tmp_path / "f.yaml"
     flow.write_text("flow: f\ncountry: KE\ngreeting: Jambo!\nstates: {a: {triggers: {GO: a}}}\n")
     done = convo("run", flow, "--store", "memory", "--greet", "0712345678")
-    assert done.stdout == "+254712345678: Jambo!\n\n" or done.stdout.startswith("+254712345678: Jambo!")
+    assert done.stdout.startswith("+254712345678: Jambo!")
 
 
 @pytest.mark.parametrize(

@@ -166,3 +166,15 @@ def test_segments_and_ids_are_kept(opened: Opened) -> None:
     (found,) = opened.again().outbox(CHANNEL)
     assert (found.provider_id, found.segments, found.outbound.recipient) == ("p1", 2, ANN)
     assert opened.store.outbox("pizza") == []
+
+
+def test_nothing_overtakes_what_is_unknown_where_that_is_wanted(store: Store) -> None:
+    say(store, "one", "two")
+    say(store, "other", sender=BOB)
+    (first, _) = marked(store)
+    settle(store, first.outbound.id, Status.UNKNOWN)
+    assert store.mark_sending(CHANNEL, at(5), 10, lambda _look: None, after_unknown=False) == []
+    settle(store, first.outbound.id, Status.QUEUED, retry_at=at(6))
+    assert texts(store, 6) == ["one"]
+    settle(store, first.outbound.id, Status.SENT)
+    assert texts(store, 6) == ["two"]

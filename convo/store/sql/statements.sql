@@ -89,7 +89,7 @@ UPDATE inbox SET status = ?, attempts = attempts + ?, reason = ? WHERE id = ?
 
 -- name: sendable
 SELECT o.id, o.channel, o.recipient, o.text, o.kind, o.status, o.created_at, o.attempts, o.next_at,
-    o.provider_id, o.reason, o.segments, o.number, o.asks,
+    o.provider_id, o.reason, o.segments, o.number, o.asks, o.due_at,
     coalesce((SELECT c.kind = 'opt-out' FROM consent c
         WHERE c.channel = o.channel AND c.number = o.recipient ORDER BY c.id DESC LIMIT 1), 0) AS opted_out
 FROM outbox o INDEXED BY outbox_in_order
@@ -97,6 +97,8 @@ WHERE o.channel = ?1 AND o.status = 'queued' AND o.next_at <= ?2
     AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.channel = o.channel AND e.recipient = o.recipient
         AND e.id < o.id AND e.status IN ('queued', 'sending')
         AND NOT (e.status = 'queued' AND e.attempts = 0 AND e.next_at > ?2))
+    AND (?4 OR NOT EXISTS (SELECT 1 FROM outbox u WHERE u.channel = o.channel AND u.recipient = o.recipient
+        AND u.id < o.id AND u.status = 'unknown'))
 ORDER BY o.id
 LIMIT ?3
 
@@ -184,3 +186,37 @@ SELECT * FROM outbox WHERE ? IS NULL OR channel = ? ORDER BY id
 
 -- name: inbox
 SELECT * FROM inbox WHERE ? IS NULL OR status = ? ORDER BY id
+
+-- name: marked
+UPDATE outbox SET marked_at = ?, segments = ?, due_at = CASE attempts WHEN 1 THEN next_at ELSE due_at END WHERE id = ?
+
+-- name: charge
+INSERT INTO spent (channel, day, recipient, segments) VALUES (?, ?, ?, ?)
+ON CONFLICT (channel, day, recipient) DO UPDATE SET segments = segments + excluded.segments
+
+-- name: give_back
+UPDATE spent SET segments = max(0, segments - (SELECT coalesce(o.segments, 0) FROM outbox o WHERE o.id = ?1))
+WHERE (channel, day, recipient) IN (
+    SELECT o.channel, substr(o.marked_at, 1, 10), w.who FROM outbox o, (SELECT recipient AS who FROM outbox WHERE id = ?1
+        UNION SELECT '') w
+    WHERE o.id = ?1 AND o.marked_at IS NOT NULL AND o.status IN ('sending', 'unknown'))
+
+-- name: forget_spent
+DELETE FROM spent WHERE day < ?
+
+-- name: spent
+SELECT recipient, segments FROM spent WHERE channel = ? AND day = ? AND recipient IN (?, '')
+
+-- name: heard
+SELECT text, received_at FROM inbox WHERE channel = ? AND sender = ? AND kind = 'text' ORDER BY id DESC LIMIT ?
+
+-- name: said
+SELECT text, marked_at, status FROM outbox WHERE channel = ? AND recipient = ? AND marked_at IS NOT NULL
+ORDER BY id DESC LIMIT ?
+
+-- name: to_itself
+SELECT sender = recipient FROM inbox WHERE channel = ? AND sender = ? AND kind = 'text' ORDER BY id DESC LIMIT 1
+
+-- name: confirms
+SELECT coalesce((SELECT source != 'carrier' FROM consent WHERE channel = ?1 AND number = ?2 ORDER BY id DESC LIMIT 1), 1)
+    AND NOT EXISTS (SELECT 1 FROM outbox WHERE channel = ?1 AND recipient = ?2 AND kind = 'consent' AND id > ?3)

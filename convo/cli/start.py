@@ -1,0 +1,199 @@
+"""``convo start``: conversations that we open, with one number or with a file of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from convo.engine.machine import CompiledFlow
+    from convo.flow.model import Flow
+    from convo.runtime.start import Outcome, Wish
+
+_DELIMITERS = (",", ";", "\t")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One number as it was written: ``place`` says where, ``given`` is what stands beside it."""
+
+    place: str
+    number: str
+    given: Mapping[str, str]
+
+
+@click.command("start")
+@click.argument("flow", type=click.Path(path_type=Path))
+@click.option("--to", "numbers", multiple=True, metavar="NUMBER", help="Whom to text; repeatable.")
+@click.option(
+    "--csv",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Whom to text: the column 'number', or else the first; the others are data, by their header.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Data for everybody; repeatable."
+)
+@click.option("--store", default="convo.db", show_default=True, metavar="PATH", help="The store of the run.")
+@click.option("--channel", default="console", show_default=True, metavar="NAME", help="On which channel.")
+def command(
+    flow: Path,
+    numbers: tuple[str, ...],
+    file: Path | None,
+    settings: tuple[str, ...],
+    store: str,
+    channel: str,
+) -> int:
+    """Open FLOW with numbers: the greeting and the entry texts wait in the outbox, timers begin.
+
+    A run that is at work on the store delivers them, or else the next one. Nothing is started with a
+    number that has opted out or is in the middle of a conversation. Exit 1 where one was refused; the
+    others were started all the same.
+    """
+    from convo.engine.machine import compile_flow
+    from convo.errors import ConfigError
+    from convo.flow.parse import load_flow
+
+    compiled = compile_flow(load_flow(flow))
+    given = _settings(settings, compiled.flow)
+    rows = [_Row(f"--to, number {place}", number, {}) for place, number in enumerate(numbers, 1)]
+    if file is not None:
+        rows += _read_csv(file, compiled.flow)
+    if not rows:
+        raise ConfigError("nobody is named; say whom to text with --to NUMBER or --csv FILE")
+    wishes, refused = _read(rows, given, compiled.flow)
+    for place, why in refused:
+        click.echo(f"{place}: {why}", err=True)
+    started = _start(wishes, store, compiled, channel) if wishes else 0
+    missed = len(rows) - started
+    click.echo(f"{started} started" + (f", {missed} refused" if missed else ""))
+    return 1 if missed else 0
+
+
+def _settings(settings: Sequence[str], flow: Flow) -> dict[str, str]:
+    from convo.errors import ConfigError
+    from convo.flow.given import known_name
+
+    given: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError("--set takes NAME=VALUE, for example: --set name=Ann")
+        known_name(flow, name.strip())
+        given[name.strip()] = value
+    return given
+
+
+def _read_csv(file: Path, flow: Flow) -> list[_Row]:
+    """Return the rows of a file, each named by its line; blank cells give nothing, blank lines are skipped.
+
+    Raises:
+        ConfigError: it cannot be read, has no header, or a column that is neither number nor data.
+    """
+    import csv
+
+    from convo.errors import ConfigError
+    from convo.flow.given import known_name
+
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as wrong:
+        raise ConfigError(f"{file}: {(wrong.strerror or str(wrong)).lower()}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{file} is not UTF-8; save it as 'CSV UTF-8'") from None
+    first = text.split("\n", 1)[0]
+    delimiter = max(_DELIMITERS, key=first.count)
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    rows: list[_Row] = []
+    header: list[str] = []
+    line = 1
+    try:
+        for cells in reader:
+            if not header:
+                header = [cell.strip() for cell in cells]
+                number = header.index("number") if "number" in header else 0
+                columns = {name: at for at, name in enumerate(header) if at != number}
+                if len(columns) != len(header) - 1:
+                    raise ConfigError(f"{file}: two columns of the header have one name")
+                for name in columns:
+                    try:
+                        known_name(flow, name)
+                    except ConfigError as unknown:
+                        raise ConfigError(f"{file}, line 1: {unknown}") from None
+            elif any(cell.strip() for cell in cells):
+                given = {
+                    name: cells[at] for name, at in columns.items() if at < len(cells) and cells[at].strip()
+                }
+                rows.append(_Row(f"{file}, line {line}", cells[number] if number < len(cells) else "", given))
+                if len(cells) > len(header):
+                    raise ConfigError(f"{file}, line {line}: more cells than the header has names")
+            line = reader.line_num + 1
+    except csv.Error as wrong:
+        raise ConfigError(f"{file}, line {line}: {wrong}") from None
+    if not header:
+        raise ConfigError(f"{file} is empty; its first line names the columns: number, and data of the flow")
+    return rows
+
+
+def _read(
+    rows: Sequence[_Row], everybody: Mapping[str, str], flow: Flow
+) -> tuple[list[Wish], list[tuple[str, str]]]:
+    """Return the wishes, and where something is wrong, before anybody is texted."""
+    from convo.errors import ConfigError
+    from convo.flow.given import read_given
+    from convo.messages import to_address
+    from convo.runtime.start import Wish
+
+    wishes: list[Wish] = []
+    refused: list[tuple[str, str]] = []
+    for row in rows:
+        try:
+            number = to_address(row.number, flow.country or "AU")
+            wishes.append(Wish(row.place, number, read_given(flow, {**everybody, **row.given})))
+        except (ValueError, ConfigError) as problem:
+            refused.append((row.place, str(problem)))
+    return wishes, refused
+
+
+def _start(wishes: Sequence[Wish], path: str, compiled: CompiledFlow, channel: str) -> int:
+    """Start each, telling what was refused; return how many were started."""
+    import uuid
+
+    from convo.clock import SystemClock
+    from convo.errors import StoreError
+    from convo.messages import mask
+    from convo.runtime.start import Starter
+    from convo.store import open_store
+
+    if path == "memory":
+        raise StoreError("a store in memory ends with this command; name the file of a run with --store")
+    store = open_store(path)
+    started = 0
+    try:
+        starter = Starter(store, store.views, compiled, channel, uuid.uuid4().hex)
+        for outcome in _with_progress(starter.start(wishes, SystemClock().now()), len(wishes)):
+            if outcome.refused is None:
+                started += 1
+            else:
+                wish = outcome.wish
+                click.echo(f"{wish.place} ({mask(wish.number)}): {outcome.refused}", err=True)
+    finally:
+        store.close()
+    return started
+
+
+def _with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
+    """Pass the outcomes on, with a bar on a terminal."""
+    import sys
+
+    if total < 2 or not sys.stderr.isatty():
+        yield from outcomes
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(outcomes, "starting", total=total, console=Console(stderr=True), transient=True)

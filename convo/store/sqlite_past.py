@@ -1,0 +1,70 @@
+"""What the last look may ask about the past of a recipient, within the transaction that marks the row."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from convo.messages import Address
+from convo.store.base import Line
+from convo.store.rows import moment, stamp, stored
+
+Ask = Callable[..., list[sqlite3.Row]]
+"""Runs a named statement with its values."""
+
+_STOPPED = ("blocked", "expired", "queued")
+
+
+class SqlitePast:
+    """The past of one recipient on one channel, as seen at ``now``; looked up when asked for."""
+
+    def __init__(self, ask: Ask, channel: str, recipient: Address, row: int, now: datetime) -> None:
+        self._ask = ask
+        self._who = (channel, recipient)
+        self._row = row
+        self._day = day(now)
+
+    def spent(self) -> tuple[int, int]:
+        """Return the segments handed over today (UTC): to the recipient, and on the whole channel."""
+        channel, recipient = self._who
+        found = {
+            each["recipient"]: each["segments"] for each in self._ask("spent", channel, self._day, recipient)
+        }
+        return found.get(recipient, 0), found.get("", 0)
+
+    def heard(self, limit: int) -> list[Line]:
+        """Return the latest texts from the recipient, newest first."""
+        return [
+            Line(stored(each["text"]), moment(each["received_at"]))
+            for each in self._ask("heard", *self._who, limit)
+        ]
+
+    def said(self, limit: int) -> list[Line]:
+        """Return the latest texts for the recipient that left or were stopped, newest first."""
+        return [
+            Line(stored(each["text"]), moment(each["marked_at"]), each["status"] not in _STOPPED)
+            for each in self._ask("said", *self._who, limit)
+        ]
+
+    def is_ourselves(self) -> bool:
+        """Return whether the latest text of the recipient went to the number that it came from."""
+        found = self._ask("to_itself", *self._who)
+        return bool(found and found[0][0])
+
+    def confirms(self) -> bool:
+        """Return whether the row is the newest word about consent, and the carrier has not refused since."""
+        return bool(self._ask("confirms", *self._who, self._row)[0][0])
+
+
+def day(now: datetime) -> str:
+    """Return the day of UTC in which a moment lies."""
+    return stamp(now)[:10]
+
+
+def charges(rows: Sequence[tuple[str, str, int]], now: datetime) -> list[tuple[Any, ...]]:
+    """Return the values of ``charge``, to recipient and channel, of (channel, recipient, segments)."""
+    return [
+        (channel, day(now), who, segments) for channel, recipient, segments in rows for who in (recipient, "")
+    ]
