@@ -100,7 +100,13 @@ class _Inlining:
 
     def _way_out(self, name: str, result: str) -> State:
         """Return the state in which the sub-flow is over: its caller goes on from there."""
-        own = tuple(arm for arm in self.card.goto if arm.outcome in (None, result))
+        own: list[Arm] = []
+        for arm in self.card.goto:
+            if arm.outcome in (None, result):
+                own.append(arm)
+                if arm.condition is None:
+                    # What stands below is never looked at.
+                    break
         return State(
             name,
             Card.STEP,

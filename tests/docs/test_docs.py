@@ -26,6 +26,7 @@ from convo.flow.filters import FILTERS
 from convo.flow.parse import load_flow
 from convo.flow.sentences import BUILT_IN_TEXTS
 from convo.flow.triggers import MatcherKind
+from convo.runtime.config import read_config
 from convo.testing.play import play_case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +59,12 @@ def put_the_flows_of_the_pages(folder: Path) -> None:
 def test_yaml_blocks_are_sound(block: str, tmp_path: Path) -> None:
     put_the_flows_of_the_pages(tmp_path)
     if block.startswith("translates:"):
+        return
+    if "\nchannels:" in block:
+        path = tmp_path / "convo.yaml"
+        path.write_text(block, encoding="utf-8")
+        secrets = dict.fromkeys(re.findall(r"env: (\w+)", block), "x")
+        assert read_config(path, secrets).warnings == ()
         return
     if block.startswith("tests:"):
         path = tmp_path / "page.test.yaml"

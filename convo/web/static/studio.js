@@ -52,8 +52,10 @@ function phoneCard(number) {
   const form = made("form", { class: "write", onsubmit: async (event) => {
     event.preventDefault();
     const text = input.value;
-    if (text.trim() && (await act({ act: "send", phone: number, text }))) input.value = "";
-    input.focus();
+    input.focus(); // now: later it would be taken from where the author has gone since
+    if (!text.trim()) return;
+    input.value = "";
+    if (!(await act({ act: "send", phone: number, text })) && !input.value) input.value = text;
   } }, input, made("button", { class: "main" }, "Send"));
   return made("article", { class: "phone", "data-number": number },
     made("h2", {}, made("span", {}, number), made("small")), chat, given, form,

@@ -1,0 +1,139 @@
+"""What an operator sees and does: status, conversation, store, inbox, outbox, start."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from convo.cli import cli
+from convo.errors import ConvoError
+from convo.messages import Address
+from convo.store import open_store
+
+ROOT = Path(__file__).resolve().parents[2]
+STOPWATCH = str(ROOT / "flows" / "stopwatch.yaml")
+APPOINTMENT = str(ROOT / "examples" / "appointment" / "appointment.yaml")
+ANN, BOB = "+254700000001", "+254700000002"
+
+
+def convo(*arguments: str, lines: str = "") -> tuple[int, str]:
+    """Run a command; return its exit code and all that it said."""
+    result: Result = CliRunner().invoke(cli, list(arguments), input=lines, standalone_mode=False)
+    said = result.output
+    if isinstance(result.exception, ConvoError):
+        return result.exception.exit_code, said + str(result.exception)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return int(result.return_value or 0), said
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """A store in which somebody has started a stopwatch."""
+    path = str(tmp_path / "convo.db")
+    code, said = convo("run", STOPWATCH, "--store", path, lines="START\n+61400000002: TIME\n")
+    assert code == 0
+    assert "The stopwatch is running." in said
+    return path
+
+
+def test_all_is_well(store: str) -> None:
+    code, said = convo("status", "--store", store)
+    assert code == 0
+    assert "all is well" in said
+    code, said = convo("status", "--store", store, "--format", "json")
+    found = json.loads(said)
+    assert found["good"] is True
+    assert found["flows"] == [{"flow": "stopwatch", "open": {"ready": 1, "running": 1}, "ended": {}}]
+
+
+def test_something_is_wrong_and_settled_by_hand(store: str) -> None:
+    db = sqlite3.connect(store)
+    db.execute("UPDATE outbox SET status = 'unknown', reason = 'the line broke' WHERE id = 1")
+    db.execute("UPDATE inbox SET status = 'dead', reason = 'its step raised' WHERE id = 2")
+    db.commit()
+    db.close()
+    code, said = convo("status", "--store", store)
+    assert code == 5
+    assert "nobody knows" in said
+    code, said = convo("outbox", "--store", store)
+    assert (code, "the line broke" in said) == (0, True)
+    assert "+61400000000" not in said
+    assert "running" not in said
+    code, said = convo("outbox", "--store", store, "--texts")
+    assert "The stopwatch is running." in said
+    assert convo("outbox", "resend", "1", "--store", store)[0] == 0
+    assert convo("outbox", "resend", "99", "--store", store)[0] == 2
+    code, said = convo("inbox", "--store", store)
+    assert "its step raised" in said
+    assert convo("inbox", "retry", "2", "--store", store)[0] == 0
+    code, said = convo("run", STOPWATCH, "--store", store)
+    assert code == 0
+    assert said.count("The stopwatch is") == 2
+    assert convo("status", "--store", store)[0] == 0
+
+
+def test_one_conversation_in_words(store: str) -> None:
+    code, said = convo("conversation", "0400 000 000", "--store", store, "--country", "AU")
+    assert code == 0
+    for part in ("waits in 'running'", "started", "they wrote: START", "we said: The stopwatch is running."):
+        assert part in said
+    assert convo("conversation", "+61400000077", "--store", store)[0] != 0
+    assert convo("conversation", "nonsense", "--store", store)[0] == 2
+
+
+def test_the_store_agrees_with_itself_or_not(store: str, tmp_path: Path) -> None:
+    assert convo("store", "check", "--store", store)[0] == 0
+    copy = str(tmp_path / "copy.db")
+    assert convo("store", "backup", copy, "--store", store)[0] == 0
+    assert open_store(copy).conversation("console", Address("+61400000000")) is not None
+    db = sqlite3.connect(copy)
+    db.execute("UPDATE conversations SET steps = 7")
+    db.commit()
+    db.close()
+    code, said = convo("store", "check", "--store", copy)
+    assert code == 3
+    assert "the journal" in said
+    assert convo("store", "check", "--store", str(tmp_path / "missing.db"))[0] == 3
+
+
+def test_we_start_conversations_from_a_list(tmp_path: Path) -> None:
+    store = str(tmp_path / "convo.db")
+    people = tmp_path / "people.csv"
+    people.write_text(
+        f"number,appointment\n{ANN},2036-12-01T10:00\n12,2036-12-01T10:00\n{BOB},soon\n", encoding="utf-8"
+    )
+    code, said = convo("start", APPOINTMENT, "--csv", str(people), "--store", store)
+    assert code == 1
+    assert "line 3" in said
+    assert "line 4" in said
+    opened = open_store(store)
+    assert opened.conversation("console", Address(BOB)) is None
+    opened.close()
+    convo("run", APPOINTMENT, "--store", store)
+    opened = open_store(store)
+    found = opened.conversation("console", Address(ANN))
+    texts = [row.outbound.text for row in opened.outbox()]
+    opened.close()
+    assert found is not None
+    assert found.state == "asking"
+    assert [text.startswith("Riverside clinic here.") for text in texts] == [True]
+    # Asking again opens nothing.
+    assert convo("start", APPOINTMENT, "--csv", str(people), "--store", store)[0] == 1
+    assert len(open_store(store).outbox()) == 1
+
+
+def test_mistakes_of_a_start(tmp_path: Path) -> None:
+    store = str(tmp_path / "convo.db")
+    for wrong, words in (
+        (["--to", ANN, "--set", "apointment=2036-12-01T10:00"], "did you mean 'appointment'"),
+        (["--to", ANN], "appointment"),
+        (["--csv", str(tmp_path / "missing.csv")], "missing.csv"),
+        ([], "--to"),
+    ):
+        code, said = convo("start", APPOINTMENT, *wrong, "--store", store)
+        assert code in (1, 2), wrong
+        assert words in said
