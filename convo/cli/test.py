@@ -10,7 +10,9 @@ import click
 @click.command("test")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH…")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def command(paths: tuple[Path, ...], form: str) -> int:
+@click.option("--cover", is_flag=True, help="Say which transitions no transcript takes.")
+@click.option("--min", "least", type=click.FloatRange(0, 100), help="Exit 1 below so many percent.")
+def command(paths: tuple[Path, ...], form: str, cover: bool, least: float | None) -> int:
     """Run the transcripts of the files and folders named. Exit 1 where one fails or cannot be read."""
     import json
 
@@ -19,6 +21,7 @@ def command(paths: tuple[Path, ...], form: str) -> int:
     from convo.testing.play import files_of, play_case
 
     results: list[dict[str, object]] = []
+    taken: dict[Path, set[str]] = {}
 
     def note(path: Path, case: str, line: int, failure: str | None) -> None:
         found = {"file": str(path), "case": case, "line": line, "passed": failure is None, "failure": failure}
@@ -38,7 +41,7 @@ def command(paths: tuple[Path, ...], form: str) -> int:
         for case in transcripts.cases:
             failure: str | None = None
             try:
-                play_case(case, transcripts)
+                play_case(case, transcripts, taken.setdefault(transcripts.flow, set()))
             except (TranscriptFailure, ConvoError) as problem:
                 failure = str(problem)
             note(path, case.name, case.position.line, failure)
@@ -47,4 +50,24 @@ def command(paths: tuple[Path, ...], form: str) -> int:
         click.echo(json.dumps(results, indent=2, ensure_ascii=False))
     else:
         click.echo(f"{len(results) - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    too_little = bool(cover or least is not None) and _covered(taken, least or 0.0, form)
+    return 1 if failed or too_little else 0
+
+
+def _covered(taken: dict[Path, set[str]], least: float, form: str) -> bool:
+    """Say how much of each flow was taken; return whether one stays below ``least`` percent."""
+    from convo.analysis.cover import cover_of
+    from convo.engine.machine import compile_flow
+    from convo.errors import ConvoError
+    from convo.flow.parse import load_flow
+
+    too_little = False
+    for path, names in taken.items():
+        try:
+            found = cover_of(compile_flow(load_flow(path)), names)
+        except ConvoError:
+            continue  # it could not be played either, which has been told
+        too_little = too_little or found.percent < least
+        if form == "text":
+            click.echo("\n".join(found.lines()))
+    return too_little

@@ -194,7 +194,7 @@ class MachineRow:
     @property
     def taken(self) -> str:
         """How a step names the transition among those that it took."""
-        return taken(self.source, self.trigger, self.dest)
+        return taken(self.source, self.trigger, self.dest, self.line)
 
     def as_data(self) -> dict[str, Any]:
         """Return the row as plain data, for ``--format json``."""
@@ -208,9 +208,9 @@ class MachineRow:
         }
 
 
-def taken(source: str, label: str, dest: str | None) -> str:
+def taken(source: str, label: str, dest: str | None, line: int) -> str:
     """Return how a step names a transition that it took."""
-    return f"{source} · {label} → {dest or 'stays'}"
+    return f"{source} · {label} → {dest or 'stays'} (line {line})"
 
 
 def end_state(disposition: str) -> str:

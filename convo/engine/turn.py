@@ -132,7 +132,7 @@ class Turn:
             take.arm is None or (take.arm.to, take.arm.end) == (None, None)
         )
         dest = None if stays else self.model.state
-        self.took.append(taken(source, take.label, dest))
+        self.took.append(taken(source, take.label, dest, take.line))
         self.effects(take.effects, take.scope)
         if take.arm is not None:
             self.effects(take.arm.effects, take.scope)

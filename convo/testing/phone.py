@@ -6,6 +6,7 @@ the transport again, as it does in ``convo run``.
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -91,6 +92,12 @@ class World:
         opening = Opening(CHANNEL, Address(who), self.flow.name, f"test-{self._openings}", encode(given))
         self.store.request([opening], self.clock.now())
         self.work()
+
+    def taken(self) -> set[str]:
+        """Return the names of the transitions that have been taken, by whomever."""
+        people = {row.sender for row in self.store.inbox()}
+        records = [each.record for who in people for each in self.store.journal(CHANNEL, who)]
+        return {name for record in records for name in json.loads(record)["took"]}
 
     def keep(self, who: str, values: Mapping[str, str]) -> None:
         """Put an ended conversation of that sender into the store, with what it has kept."""

@@ -11,8 +11,10 @@ from convo.testing.phone import Phone
 ENDING = ".test.yaml"
 
 
-def play_case(case: Case, transcripts: Transcripts) -> None:
+def play_case(case: Case, transcripts: Transcripts, taken: set[str] | None = None) -> None:
     """Play a case with the conversation kept in memory, then saved and loaded between any two messages.
+
+    The names of the transitions that were taken are added to ``taken``.
 
     Raises:
         TranscriptFailure: it did not go as written.
@@ -23,6 +25,8 @@ def play_case(case: Case, transcripts: Transcripts) -> None:
         try:
             play(case, phone, transcripts)
         finally:
+            if taken is not None:
+                taken |= phone.world.taken()
             phone.close()
 
 
