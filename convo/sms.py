@@ -16,6 +16,7 @@ GSM7_BASIC = frozenset(
     "ÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 GSM7_EXTENSION = frozenset("\f^{}\\[~]|€")
+_GSM7 = GSM7_BASIC | GSM7_EXTENSION
 
 SUBSTITUTES = {
     "‘": "'", "’": "'", "‚": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"',
@@ -47,8 +48,7 @@ class Cost:
 
 def encoding_of(text: str) -> Encoding:
     """Return the encoding that the text needs."""
-    fits = all(letter in GSM7_BASIC or letter in GSM7_EXTENSION for letter in text)
-    return Encoding.GSM7 if fits else Encoding.UCS2
+    return Encoding.GSM7 if _GSM7.issuperset(text) else Encoding.UCS2
 
 
 def culprits(text: str) -> list[str]:
@@ -83,7 +83,10 @@ def cheaper(text: str) -> str:
 def cost(text: str) -> Cost:
     """Return what the text costs; an empty text is one segment."""
     encoding = encoding_of(text)
-    units = sum(_units(letter, encoding) for letter in text)
+    if encoding is Encoding.GSM7:
+        units = len(text) + sum(text.count(letter) for letter in GSM7_EXTENSION)
+    else:
+        units = sum(_units(letter, encoding) for letter in text)
     if units <= SINGLE[encoding]:
         return Cost(encoding, units, 1)
     # A part never splits a character, so parts are filled one by one rather than divided out.
