@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convo.cli.transport_check import command as check
+
 if TYPE_CHECKING:
     from convo.transports.telstra_v2 import Keep, TelstraV2
     from convo.transports.telstra_v2_answers import Subscription
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 @click.group("transport")
 def command() -> None:
     """Look after the account of a provider."""
+
+
+command.add_command(check)
 
 
 @command.group("telstra_v2")

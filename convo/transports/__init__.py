@@ -18,6 +18,7 @@ GROUP = "convo.transports"
 """The entry point group in which other packages offer transports."""
 
 BUILT_IN: Mapping[str, str] = {
+    "generic": "convo.runtime.provider:create",  # it reads a file, which transports do not
     "kannel": "convo.transports.kannel:create",
     "telstra_v2": "convo.transports.telstra_v2:create",
     "twilio": "convo.transports.twilio:create",

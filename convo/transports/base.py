@@ -147,7 +147,10 @@ class PushResult:
 
 
 class Pushed(Protocol):
-    """What a transport adds to ``Transport`` whose provider can call us instead of being polled."""
+    """What a transport adds to ``Transport`` whose provider can call us instead of being polled.
+
+    One that cannot be polled at all says so by ``only_pushed = True``.
+    """
 
     signs_pushes: bool
     """Whether ``received`` can tell the provider from a stranger; if not, the path must be a secret."""

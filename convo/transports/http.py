@@ -27,6 +27,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from convo.clock import Clock
 from convo.errors import ConfigError
+from convo.transports.http_deadline import HeadWithin
 
 LONGEST_WAIT = timedelta(days=1)
 """The longest ``Retry-After`` that is believed."""
@@ -99,8 +100,8 @@ class NoAnswer:
 class Door:
     """The connections of one channel; calls may come from several threads.
 
-    ``timeout`` is (to connect, between two bytes) and ``total`` bounds the reading of a body, all in
-    seconds; ``limit`` is in bytes.
+    ``timeout`` is (to connect, between two bytes) and ``total`` bounds the reading of the head of an answer,
+    and that of its body, all in seconds; ``limit`` is in bytes.
     """
 
     def __init__(
@@ -118,6 +119,8 @@ class Door:
         self._closed = False
         self._session = requests.Session()
         self._session.auth = _leave_headers_alone
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HeadWithin(clock, self._total))
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # No compression: the limit then bounds what is read and what it grows to alike.
         self._session.headers.update({"User-Agent": "convo", "Accept-Encoding": "identity"})

@@ -80,6 +80,7 @@ class Kannel:
     name = "kannel"
     reserved_words: frozenset[str] = frozenset()
     signs_pushes = False
+    only_pushed = True
     push_methods = frozenset({"GET"})
 
     def __init__(self, settings: Settings, *, channel: str, clock: Clock, door: Door | None = None) -> None:
