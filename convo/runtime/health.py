@@ -52,6 +52,15 @@ class Health:
             "channels": channels,
         }
 
+    def alive(self) -> bool:
+        """Whether every loop is at work: if not, only a new start helps."""
+        return not self._runtime.stalled and not self._runtime.halt.asked()
+
+    def ready(self) -> bool:
+        """Whether texts are answered: each channel has been heard of lately and is refused nowhere."""
+        heard = all(state.last_good_poll_at is not None for state in self._runtime.states)
+        return heard and not self._runtime.store_fails and self.summary()["status"] == "ok"
+
     def _channel(self, state: ChannelState, now: datetime) -> dict[str, object]:
         refused = [f"{side}: {problem}" for side, problem in list(state.refused.items())]
         silent = now - (state.last_good_poll_at or self._started_at)
@@ -59,6 +68,7 @@ class Health:
         return {
             "status": "bad" if bad else "ok",
             "last_good_poll_at": _iso(state.last_good_poll_at),
+            **({"last_push_at": _iso(state.last_push_at)} if state.channel.pushed else {}),
             "failed_polls": state.failed_polls,
             "reason": "; ".join(refused) or state.trouble,
         }

@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from convo.clock import Clock
 from convo.errors import ConfigError, ConvoError
 from convo.messages import Receipt
-from convo.runtime.log import count, origin
+from convo.runtime.log import about_channel, count, origin
 from convo.runtime.receive import keep_texts
 from convo.store.base import Store
 from convo.transports.base import PushRequest, PushResult
@@ -31,7 +31,10 @@ _log = logging.getLogger(__name__)
 
 
 class Webhooks:
-    """The ASGI app. Any number of calls at a time; ``settings`` says when it is too many."""
+    """The ASGI app. Any number of calls at a time; ``settings`` says when it is too many.
+
+    ``on_answer`` is told channel and status of each call that found its path.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Webhooks:
         *,
         settings: WebSettings,
         on_stored: Callable[[], None] = lambda: None,
+        on_answer: Callable[[str, int], None] = lambda _channel, _status: None,
     ) -> None:
         paths = [hook.path for hook in hooks]
         if len(set(paths)) < len(paths):
@@ -50,6 +54,7 @@ class Webhooks:
         self._clock = clock
         self._settings = settings
         self._on_stored = on_stored
+        self._on_answer = on_answer
         self._rate = Rate(clock, settings.rate, settings.burst)
         self._at_once = 0
         self._again: set[asyncio.Task[None]] = set()
@@ -72,6 +77,12 @@ class Webhooks:
         hook = self._hook(request)
         if hook is None:
             return _refusal(404)
+        with about_channel(hook.channel):
+            response = await self._answer_of(hook, request)
+        self._on_answer(hook.channel, response.status_code)
+        return response
+
+    async def _answer_of(self, hook: Hook, request: Request) -> Response:
         if request.method not in hook.transport.push_methods:
             return _refusal(405, Allow=", ".join(sorted(hook.transport.push_methods)))
         wait = self._rate.wait(f"{hook.channel} {client_of(request, self._settings)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -18,21 +19,31 @@ SILENCE = 15.0
 """Seconds after which a connection that has brought no whole request is closed."""
 LONGEST_HEAD = 16 * 1024
 MOST_CONNECTIONS = 500
+LAST_ANSWERS = 1
+"""Seconds that a stop leaves to the calls in hand."""
 
 
 class WebServer:
     """Serves ``app`` from ``start`` to ``stop``. Put a proxy that speaks TLS before it.
 
-    ``silence`` is in seconds: how long a connection may take to bring the head of a request.
+    ``silence`` is in seconds: how long a connection may take to bring the head of a request. ``on_broken`` is
+    told, from its thread, if it ends though nobody has asked for that.
     """
 
     def __init__(
-        self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 8080, silence: float = SILENCE
+        self,
+        app: ASGIApp,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        silence: float = SILENCE,
+        on_broken: Callable[[Exception], None] = lambda _problem: None,
     ) -> None:
         self._app = app
         self._host = host
         self._port = port
         self._silence = silence
+        self._on_broken = on_broken
         self._socket: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -72,21 +83,27 @@ class WebServer:
             limit_concurrency=MOST_CONNECTIONS,
             h11_max_incomplete_event_size=LONGEST_HEAD,
             timeout_keep_alive=5,
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=LAST_ANSWERS,
         )
         self._server = uvicorn.Server(config)
         ready = threading.Event()
         self._thread = threading.Thread(
-            target=asyncio.run, args=(self._serve(self._server, ready),), name="convo web", daemon=True
+            target=self._run, args=(self._server, ready), name="convo web", daemon=True
         )
         self._thread.start()
         ready.wait()
 
-    def stop(self) -> None:
-        """Take no more calls and answer those in hand, for two seconds at most; safe to call twice."""
-        if self._server is not None and self._thread is not None:
+    def end(self) -> None:
+        """Begin to stop, and return at once: no more calls are taken, those in hand are answered."""
+        if self._server is not None:
             self._server.should_exit = True
-            self._thread.join()
+
+    def stop(self) -> None:
+        """Take no more calls and answer those in hand, for about a second; safe to call twice."""
+        self.end()
+        if self._thread is not None:
+            # A commit that hangs is not waited for: its call gets no answer, and comes again.
+            self._thread.join(LAST_ANSWERS + 0.5)
         if self._socket is not None:
             self._socket.close()
         self._server = self._thread = None
@@ -99,6 +116,17 @@ class WebServer:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _run(self, server: uvicorn.Server, ready: threading.Event) -> None:
+        problem: Exception | None = None
+        try:
+            asyncio.run(self._serve(server, ready))
+        except Exception as raised:
+            problem = raised
+        finally:
+            ready.set()
+        if not server.should_exit:
+            self._on_broken(problem or RuntimeError("the web server ended by itself"))
 
     async def _serve(self, server: uvicorn.Server, ready: threading.Event) -> None:
         # The socket listens already: a call that comes before the loop turns waits in its queue.

@@ -103,7 +103,7 @@ def _standing(world: World, graph: Graph, found: Conversation | None, zone: Zone
     if found is None:
         return {"state": "", "node": "", "gone": False, "ended": None, "tries": 0, "data": []}
     flow = world.flow
-    gone = found.is_open and found.state not in flow.states and found.state not in flow.moved
+    gone = found.is_open and found.state not in flow.states and flow.moved_to(found.state) is None
     return {
         "state": found.state,
         "node": next((node.id for node in graph.nodes if node.state == found.state), ""),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 import requests
@@ -20,6 +22,7 @@ from convo.store.base import Accepted, InboxStatus, Settlement, Store
 from convo.transports.base import PushRequest
 from convo.transports.telstra_v2_push import read_push
 from convo.web import Hook, WebSettings, webhook_app
+from convo.web.server import WebServer
 from tests.web.conftest import NOON, NUMBER, SECRET, Open, Teller, Watch, World, call, text
 
 
@@ -428,3 +431,20 @@ def _until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline
         threading.Event().wait(0.02)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_server_that_ends_by_itself_tells_it(store: Store, watch: Watch) -> None:
+    told: list[Exception] = []
+
+    async def breaking(scope: object, receive: object, send: object) -> None:
+        asyncio.get_running_loop().stop()
+
+    with WebServer(breaking, port=0, on_broken=told.append) as server:
+        with suppress(requests.RequestException):
+            requests.get(f"http://127.0.0.1:{server.port}/", timeout=10)
+        _until(lambda: bool(told))
+    assert isinstance(told[0], RuntimeError)
+    with WebServer(webhook_app([], store, watch), port=0, on_broken=told.append):
+        pass
+    assert len(told) == 1, "asked to end, it is not broken"
