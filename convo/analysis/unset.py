@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from convo.engine.machine import CompiledFlow, Does, MachineRow
 from convo.flow.model import Arm, Effects, State
-from convo.flow.problems import Position, Problem
+from convo.flow.problems import Position
 from convo.flow.template import BUILT_IN, Expression, Template
 
 Reading = tuple[Expression | Template, str, set[str]]
 """What reads, the scope that it reads in, and the names that are set there."""
 
 
-def unset(compiled: CompiledFlow, machine: list[MachineRow]) -> Iterable[Problem]:
-    """Yield a problem for each name that may not be set where it is read."""
+@dataclass(frozen=True, slots=True)
+class Unset:
+    """A name that may not be set at a spot of the file of ``scope``; ``path`` is where the data hold it."""
+
+    name: str
+    path: str
+    scope: str
+    position: Position
+    length: int
+
+
+def unset(compiled: CompiledFlow, machine: list[MachineRow]) -> Iterable[Unset]:
+    """Yield each name that may not be set where it is read, once a spot."""
     walk = _Walk(compiled, machine)
     told: set[tuple[str, Position]] = set()
     for reading, scope, names in walk.readings():
@@ -23,14 +35,7 @@ def unset(compiled: CompiledFlow, machine: list[MachineRow]) -> Iterable[Problem
             path = scope + name
             if path in walk.known and path not in names and (path, position) not in told:
                 told.add((path, position))
-                yield Problem(
-                    "C003",
-                    f"'{name}' may not be set yet where this is read",
-                    position,
-                    reading.source.length,
-                    hint=f"give it a first value under data, ask '{name} is set',"
-                    f" or write {name} | default(…)",
-                )
+                yield Unset(name, path, scope, position, reading.source.length)
 
 
 class _Walk:

@@ -20,11 +20,12 @@ from convo.flow.values import Choice, Value
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a text means: a value and how it matched, or what it may have been meant for."""
+    """What a text means: a value and how it matched, what it may have been meant for, or why it is none."""
 
     value: Value | None = None
     how: str = ""
     near: Near | None = None
+    wrong: str = ""
 
 
 def read_answer(
@@ -60,7 +61,7 @@ def _reply(result: Taken | Near | Wrong, choices: tuple[ChoiceSpec, ...]) -> Rep
         return Reply(value, result.how)
     if isinstance(result, Near):
         return Reply(near=result)
-    return Reply()
+    return Reply(wrong=result.reason)
 
 
 def sorry_text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from transitions import Machine, State
 
@@ -61,7 +62,7 @@ class Compiler:
                 self._question(state, state.question)
             self._timers(state)
         for state in waiting:
-            for rule in state.inherited:
+            for rule in _left_of_anywhere(state):
                 self._rule(rule, state.name, prefix="anywhere_")
         for state in states:
             if state.card in (Card.STEP, Card.RUN):
@@ -133,6 +134,8 @@ class Compiler:
             self._add(trigger, state.name, take, tests)
 
     def _wrong(self, state: model.State, question: Question) -> None:
+        if question.answer is not None and question.answer.kind == "anything":
+            return  # there is no wrong answer
         action = Action(state.position, scope=state.scope)
         if question.tries is not None and question.out_of_tries is not None:
             arm = question.out_of_tries
@@ -145,10 +148,15 @@ class Compiler:
         action = Action(state.position, scope=state.scope)
         rule = question.back
         line = rule.position.line if rule is not None else state.position.line
-        for earlier in self.before[state.name]:
-            take = Take(trigger, label, line, action, Arm(earlier, state.position), Does.BACK)
-            self._add(trigger, state.name, take, more=[CameFrom(earlier)])
-        self._add(trigger, state.name, Take(trigger, label, line, action, None, Does.NOTHING_BEFORE))
+        earlier = [name for name in self.before[state.name] if name]
+        first = "" in self.before[state.name] or not earlier
+        for name in earlier:
+            take = Take(trigger, label, line, action, Arm(name, state.position), Does.BACK)
+            # Where some question always comes before, the last of them needs no condition.
+            only = not first and name == earlier[-1]
+            self._add(trigger, state.name, take, more=() if only else [CameFrom(name)])
+        if first:
+            self._add(trigger, state.name, Take(trigger, label, line, action, None, Does.NOTHING_BEFORE))
 
     def _silence(self, state: model.State, question: Question) -> None:
         action = Action(state.position, scope=state.scope)
@@ -264,26 +272,52 @@ class Compiler:
         return any(state.question is not None and state.question.back is not None for state in states)
 
     def _questions_before(self) -> dict[str, tuple[str, ...]]:
-        """Return for each state the questions from which one can come to it."""
-        nexts: dict[str, list[str]] = {}
-        for name, state in self.flow.states.items():
-            nexts[name] = [arm.to for arm in arms_of(state) if arm.to is not None]
-            if state.run is not None:
-                nexts[name].append(state.run.start)
-        found: dict[str, list[str]] = {name: [] for name in self.flow.states}
-        for name, state in self.flow.states.items():
-            if state.question is None or state.question.confirms:
-                continue
-            reached: set[str] = set()
-            waiting = list(nexts[name])
-            while waiting:
-                here = waiting.pop()
-                if here not in reached:
-                    reached.add(here)
-                    waiting += nexts.get(here, ())
-            for later in reached - {name}:
-                found[later].append(name)
-        return {name: tuple(earlier) for name, earlier in found.items()}
+        """Return for each state the questions that may be the one answered last there ("" for none)."""
+        states = self.flow.states
+        found: dict[str, set[str]] = {name: set() for name in states}
+        found[self.flow.start].add("")
+        nexts = {name: self._nexts(state) for name, state in states.items()}
+        waiting = [self.flow.start]
+        while waiting:
+            here = waiting.pop()
+            for to, answered in nexts[here]:
+                last = {here} if answered else found[here]
+                if to in found and not last <= found[to]:
+                    found[to] |= last
+                    waiting.append(to)
+        order = {name: index for index, name in enumerate(("", *states))}
+        return {name: tuple(sorted(last, key=order.__getitem__)) for name, last in found.items()}
+
+    def _nexts(self, state: model.State) -> list[tuple[str, bool]]:
+        """Return where a state leads, and whether its question counts as answered on that way."""
+        question = state.question
+        answers = question is not None and not question.confirms
+        passed = self.flow.states.get(f"{state.name}/confirm")
+        skipped = passed.goto if passed is not None and passed.question is not None else state.goto
+        found = [(arm, answers) for arm in state.goto]
+        found += [(arm, answers) for rule in state.rules for each in rule.actions for arm in each.goto]
+        anywhere = state.inherited if state.card in (Card.COMMAND, Card.QUESTION) else ()
+        found += [(arm, False) for rule in anywhere for each in rule.actions for arm in each.goto]
+        found += [(arm, False) for timer in state.timers for each in timer.actions for arm in each.goto]
+        if question is not None:
+            found += [(arm, False) for arm in skipped if question.skip is not None]
+            found += [(arm, True) for arm in skipped if question.optional is not None]
+            ways = (question.out_of_tries, question.silence.no_answer)
+            found += [(arm, False) for arm in ways if arm is not None]
+        nexts = [(arm.to, answered) for arm, answered in found if arm.to is not None]
+        return [*nexts, (state.run.start, False)] if state.run is not None else nexts
+
+
+def _left_of_anywhere(state: model.State) -> Iterator[Rule]:
+    """Yield the rules of ``anywhere`` without what the state itself always takes."""
+    always = [rule for rule in state.rules if any(each.condition is None for each in rule.actions)]
+    own = {matcher.identity for rule in always for matcher in rule.matchers}
+    for rule in state.inherited:
+        left = tuple(matcher for matcher in rule.matchers if matcher.identity not in own)
+        if rule.twins or len(left) == len(rule.matchers):
+            yield rule
+        elif left:
+            yield replace(rule, matchers=left)
 
 
 def _arms_for(arms: Iterable[Arm], outcome: str) -> Iterator[tuple[Arm, tuple[Expression, ...]]]:

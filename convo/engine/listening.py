@@ -9,6 +9,7 @@ from convo.engine.conversation import Answered, Received
 from convo.engine.machine import WRONG
 from convo.engine.said import listed
 from convo.engine.scene import chosen_id
+from convo.engine.trace import AnswerRead, Keyword, Read, WordFound
 from convo.engine.turn import Turn
 from convo.errors import Fault
 from convo.flow.model import Late, Question, State
@@ -24,17 +25,24 @@ def take(turn: Turn, text: str, keywords: Collection[str]) -> bool:
     if late and question is not None and question.late is Late.ACCEPT:
         late = False
     _heard(turn, text.strip())
+    trace = turn.model.trace
+    if trace is not None:
+        trace.add(Read(state.name, text, turn.at.language, late))
     for trigger in known.of_words(text, turn.at.language):
+        if trace is not None:
+            trace.add(WordFound(state.name, trigger))
         if late and not trigger.startswith("anywhere_"):
             continue
         if turn.fire(trigger):
             return True
     if keywords and fold(text) in keywords:
+        if trace is not None:
+            trace.add(Keyword(state.name))
         return False
     if late and question is not None:
         _late(turn, text, question)
         return True
-    for trigger, matcher in known.of_own_kinds(state.name, text):
+    for trigger, matcher in known.of_own_kinds(state.name, text, trace):
         _heard(turn, value_of(matcher, text))
         if turn.fire(trigger):
             return True
@@ -44,7 +52,7 @@ def take(turn: Turn, text: str, keywords: Collection[str]) -> bool:
         if reply.value is not None:
             _good_answer(turn, question, text, reply)
             return True
-    for trigger, matcher in known.of_anywhere_kinds(state.name, text):
+    for trigger, matcher in known.of_anywhere_kinds(state.name, text, trace):
         _heard(turn, value_of(matcher, text))
         if turn.fire(trigger):
             return True
@@ -71,7 +79,11 @@ def _late(turn: Turn, text: str, question: Question) -> None:
 def _read(turn: Turn, question: Question, text: str) -> Reply:
     flow = turn.compiled.flow
     names = turn.model.scene.names(turn.state.scope)
-    return read_answer(question, text, names, flow, turn.at.language, turn.now)
+    reply = read_answer(question, text, names, flow, turn.at.language, turn.now)
+    if turn.model.trace is not None:
+        near = reply.near.suggestion if reply.near is not None else ""
+        turn.model.trace.add(AnswerRead(turn.state.name, reply.value, reply.how, near, reply.wrong))
+    return reply
 
 
 def _good_answer(turn: Turn, question: Question, text: str, reply: Reply) -> None:

@@ -16,6 +16,7 @@ from transitions import EventData, Machine
 
 from convo.engine.recognise import Recognisers
 from convo.engine.scene import Scene, SenderMachine
+from convo.engine.trace import Asked, Tested, Trace
 from convo.errors import Fault
 from convo.flow.model import NOTHING, Action, Arm, Effects, Flow
 from convo.flow.template import Expression
@@ -55,12 +56,12 @@ class Guard:
     def __call__(self, event: EventData) -> bool:
         """Return whether the transition may be taken."""
         model = cast(SenderMachine, event.model)
-        if self.before is not None and not _holds(self.before, model.scene, self.scope):
+        if self.before is not None and not _holds(self.before, model.scene, self.scope, event):
             return False
         if not self.after:
             return True
         scene = model.after(self.effects, self.scope)
-        return all(_holds(condition, scene, self.goto_scope) for condition in self.after)
+        return all(_holds(condition, scene, self.goto_scope, event) for condition in self.after)
 
     def __str__(self) -> str:
         """Return the conditions as the author wrote them."""
@@ -76,7 +77,11 @@ class TriesSpent:
 
     def __call__(self, event: EventData) -> bool:
         """Return whether it is."""
-        return cast(SenderMachine, event.model).tries >= self.limit
+        model = cast(SenderMachine, event.model)
+        held = model.tries >= self.limit
+        if model.trace is not None:
+            model.trace.add(Tested(_take_of(event), str(self), held, {"tries": model.tries}))
+        return held
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -91,8 +96,11 @@ class CameFrom:
 
     def __call__(self, event: EventData) -> bool:
         """Return whether it is."""
-        trail = cast(SenderMachine, event.model).trail
-        return bool(trail) and trail[-1] == self.question
+        model = cast(SenderMachine, event.model)
+        held = bool(model.trail) and model.trail[-1] == self.question
+        if model.trace is not None:
+            model.trace.add(Tested(_take_of(event), str(self), held, {}))
+        return held
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -127,11 +135,15 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class CompiledFlow:
-    """A flow, its stock Machine, and how texts are recognised. Shared by all senders and threads."""
+    """A flow, its stock Machine, and how texts are recognised. Shared by all senders and threads.
+
+    ``trace`` is set only on the copy for one step that somebody wants explained.
+    """
 
     flow: Flow
     machine: Machine
     recognisers: Recognisers
+    trace: Trace | None = None
 
     def fire(self, model: SenderMachine, trigger: str) -> bool:
         """Let the Machine try ``trigger`` on the model; return whether a transition was taken.
@@ -140,7 +152,10 @@ class CompiledFlow:
             Fault: a condition or ``set`` could not be worked out.
         """
         event = self.machine.events.get(trigger)
-        if event is None or not event.transitions.get(model.state):
+        found = event.transitions.get(model.state) if event is not None else None
+        if model.trace is not None:
+            model.trace.add(Asked(model.state, trigger, len(found or ())))
+        if event is None or not found:
             return False
         return bool(event.trigger(model))
 
@@ -248,11 +263,22 @@ def rows(compiled: CompiledFlow) -> list[MachineRow]:
     return sorted(found, key=lambda row: order[row.source])
 
 
-def _holds(condition: Expression, scene: Scene, scope: str) -> bool:
-    value = condition.evaluate(scene.names(scope))
+def _holds(condition: Expression, scene: Scene, scope: str, event: EventData) -> bool:
+    names = scene.names(scope)
+    value = condition.evaluate(names)
     if not isinstance(value, bool):
         raise Fault(f"the condition '{condition.source}' is neither yes nor no")
+    trace = cast(SenderMachine, event.model).trace
+    if trace is not None:
+        seen = {name: names.get(name) for name in sorted(condition.names)}
+        trace.add(Tested(_take_of(event), str(condition.source), value, seen))
     return value
+
+
+def _take_of(event: EventData) -> Take | None:
+    """Return what the transition in hand would do."""
+    hooks = event.transition.before if event.transition is not None else ()
+    return next((hook for hook in hooks if isinstance(hook, Take)), None)
 
 
 def _summary(take: Take) -> str:

@@ -296,13 +296,14 @@ def _in_a_known_state(compiled: CompiledFlow, conversation: Conversation) -> Con
     state = conversation.state
     if compiled.has_state(state):
         return conversation
-    moved = compiled.flow.moved.get(state)
+    moved = compiled.flow.moved_to(state)
     if moved is not None and compiled.has_state(moved):
         return replace(conversation, state=moved)
     file = compiled.flow.path or compiled.flow.name
     raise StateGone(
         f"the conversation waits in state '{state}', which {file} no longer has;"
-        f" write 'moved: {{{state}: NEW_STATE}}' in the flow to say where such conversations go on"
+        f" write 'moved: {{{state}: NEW_STATE}}' in the flow to say where such conversations go on,"
+        " then: convo inbox retry"
     )
 
 

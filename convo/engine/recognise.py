@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from convo.engine.trace import KindTried, Trace
 from convo.flow.triggers import Matcher, fold, matches
 
 
@@ -37,14 +38,25 @@ class Recognisers:
             if spoken in ("", language):
                 yield trigger
 
-    def of_own_kinds(self, state: str, text: str) -> Iterator[tuple[str, Matcher]]:
+    def of_own_kinds(
+        self, state: str, text: str, trace: Trace | None = None
+    ) -> Iterator[tuple[str, Matcher]]:
         """Yield the kinds of the state that the text is of, in file order."""
-        for trigger, matcher in self.kinds.get(state, ()):
-            if matches(matcher, text):
-                yield trigger, matcher
+        return _fitting(self.kinds.get(state, ()), state, text, trace, anywhere=False)
 
-    def of_anywhere_kinds(self, state: str, text: str) -> Iterator[tuple[str, Matcher]]:
+    def of_anywhere_kinds(
+        self, state: str, text: str, trace: Trace | None = None
+    ) -> Iterator[tuple[str, Matcher]]:
         """Yield the kinds of ``anywhere`` that the text is of."""
-        for trigger, matcher in self.anywhere_kinds.get(state, ()):
-            if matches(matcher, text):
-                yield trigger, matcher
+        return _fitting(self.anywhere_kinds.get(state, ()), state, text, trace, anywhere=True)
+
+
+def _fitting(
+    kinds: Iterable[tuple[str, Matcher]], state: str, text: str, trace: Trace | None, *, anywhere: bool
+) -> Iterator[tuple[str, Matcher]]:
+    for trigger, matcher in kinds:
+        fits = matches(matcher, text)
+        if trace is not None:
+            trace.add(KindTried(state, matcher, fits, anywhere))
+        if fits:
+            yield trigger, matcher

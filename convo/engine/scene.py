@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from convo.engine.trace import Trace
 from convo.errors import Fault
 from convo.flow.model import Assignment, Effects
 from convo.flow.template import Expression
@@ -61,10 +62,11 @@ class SenderMachine:
     """One sender's machine: the model that transitions moves. Made for a step and dropped after it.
 
     ``saved`` is the answer in hand, under the name that it is to get. ``tries`` counts the wrong answers,
-    the one in hand included. ``trail`` are the questions answered before.
+    the one in hand included. ``trail`` are the questions answered before. ``trace`` is there where
+    somebody wants the step explained.
     """
 
-    __slots__ = ("_scratch", "saved", "scene", "state", "took", "trail", "tries")
+    __slots__ = ("_scratch", "saved", "scene", "state", "took", "trace", "trail", "tries")
 
     def __init__(self, state: str, scene: Scene, tries: int = 0, trail: tuple[str, ...] = ()) -> None:
         self.state = state
@@ -73,6 +75,7 @@ class SenderMachine:
         self.trail = trail
         self.saved: dict[str, Value] = {}
         self.took: object | None = None
+        self.trace: Trace | None = None
         self._scratch: dict[int, Scene] = {}
 
     def after(self, effects: Effects, scope: str) -> Scene:

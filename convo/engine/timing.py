@@ -78,10 +78,10 @@ def quiet_until(flow: Flow, now: datetime) -> datetime | None:
     local = now.astimezone(zone)
     at = local.time().replace(tzinfo=None)
     if begins < ends:
-        return _at(local.date(), ends, zone) if begins <= at < ends else None
+        return _ending(local.date(), ends, zone, now) if begins <= at < ends else None
     if at >= begins:
-        return _at(local.date() + timedelta(days=1), ends, zone)
-    return _at(local.date(), ends, zone) if at < ends else None
+        return _ending(local.date() + timedelta(days=1), ends, zone, now)
+    return _ending(local.date(), ends, zone, now) if at < ends else None
 
 
 def is_open(hours: Iterable[Hours], closed: frozenset[date], local: datetime) -> bool:
@@ -121,6 +121,12 @@ def _next_clock(when: ClockTime, now: datetime, zone: ZoneInfo) -> datetime:
         if day.weekday() in when.days and (due := _at(day, when.at, zone)) > now:
             return due
     raise AssertionError("every day of the week comes within nine days")
+
+
+def _ending(day: date, at: time, zone: ZoneInfo, now: datetime) -> datetime:
+    """Return a time of day after ``now``: where clocks go back and it comes twice, it may be the second."""
+    first = _at(day, at, zone)
+    return first if first > now else datetime.combine(day, at.replace(fold=1), tzinfo=zone).astimezone(UTC)
 
 
 def _at(day: date, at: time, zone: ZoneInfo) -> datetime:

@@ -28,6 +28,7 @@ from convo.engine.timing import (
     silence_timers,
     timers_of,
 )
+from convo.engine.trace import Took
 from convo.errors import Fault
 from convo.flow.model import NOTHING, Card, Effects, Question, State
 from convo.flow.template import Template
@@ -106,6 +107,7 @@ class Turn:
             fixed[name] = is_open(hours, compiled.flow.closed, local)
         scene = Scene(data, built_in, fixed)
         self.model = SenderMachine(conversation.state, scene, conversation.tries, conversation.trail)
+        self.model.trace = compiled.trace
 
     @property
     def waits(self) -> bool:
@@ -133,6 +135,8 @@ class Turn:
         )
         dest = None if stays else self.model.state
         self.took.append(taken(source, take.label, dest, take.line))
+        if self.model.trace is not None:
+            self.model.trace.add(Took(source, take, dest))
         self.effects(take.effects, take.scope)
         if take.arm is not None:
             self.effects(take.arm.effects, take.scope)

@@ -66,9 +66,11 @@ def ways(source: str) -> int:
 
 def _re2() -> Any:
     try:
-        return import_module("re2")
+        engine = import_module("re2")
     except ImportError:
         return None
+    # A folder of that name beside the flow can be imported too.
+    return engine if hasattr(engine, "Options") else None
 
 
 def _by_re2(engine: Any, source: str) -> Callable[[str], bool]:

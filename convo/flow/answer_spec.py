@@ -107,8 +107,8 @@ class AnswerKind:
     counts characters), ``pattern`` and ``words`` that it takes. ``bound`` reads a bound that is a constant,
     None for what is none. ``check`` returns the problems of a spec that was just read. ``sorry`` is
     said to a wrong answer, with the bounds where ``{bounds}`` stands; types of ours have theirs in
-    ``answer_sorry``. ``example`` shows authors how to write it. A package offers one under the
-    entry point group ``convo.answers``.
+    ``answer_sorry``. ``example`` shows authors how to write it, ``sample`` is a text that would be taken:
+    ``convo explore`` sends it. A package offers one under the entry point group ``convo.answers``.
     """
 
     name: str
@@ -119,6 +119,7 @@ class AnswerKind:
     check: Callable[[AnswerSpec], list[Problem]] | None = None
     sorry: str = "Please try again."
     example: str = ""
+    sample: str = ""
 
 
 BOUNDS = frozenset({"from", "above", "up_to", "below"})

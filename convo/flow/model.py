@@ -281,6 +281,10 @@ class Hours:
     closes: time
 
 
+OTHERS = "else"
+"""Under ``moved``: every other state that is gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """A conversation as its author wrote it. ``version`` is a hash of the file's content.
@@ -318,6 +322,10 @@ class Flow:
     texts: Mapping[str, Template] = field(default_factory=dict)
     max_segments: int | None = None
     warnings: tuple[Problem, ...] = ()
+
+    def moved_to(self, state: str) -> str | None:
+        """Return where those go on who wait in a state that is gone: what ``moved`` says of it, or of any."""
+        return self.moved.get(state, self.moved.get(OTHERS))
 
     @property
     def needs_data(self) -> bool:

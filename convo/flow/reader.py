@@ -20,12 +20,12 @@ import yaml
 
 from convo.flow.letters import STRANGE, letter_problems, not_utf8
 from convo.flow.problems import FlowError, Position, Problem
-from convo.flow.syntax import BACKSLASH, LOOK_AROUND, Trouble, advise, line_above
+from convo.flow.syntax import BACKSLASH, LOOK_AROUND, MAX_DEPTH, TOO_DEEP, Trouble, advise, line_above
 
-MAX_BYTES = 1_000_000
-MAX_DEPTH = 12
+MAX_BYTES = 128_000
+"""Some 2,000 questions: what is read and understood within a second, also without libyaml."""
 MAX_TEXT = 2_000
-MAX_NODES = 150_000
+MAX_NODES = 30_000
 MAX_PROBLEMS = 100
 
 _TOP = Position(1, 1)
@@ -131,7 +131,9 @@ def read_text(text: str | bytes, path: str = "", *, pure: bool = False) -> Docum
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(content) > MAX_BYTES:
         hint = "split it into several flows"
-        raise FlowError([Problem("Y012", "the file is longer than 1 MB", _TOP, hint=hint, path=path)])
+        raise FlowError(
+            [Problem("Y012", f"the file is longer than {MAX_BYTES // 1000} KB", _TOP, hint=hint, path=path)]
+        )
     try:
         decoded = content.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
@@ -232,7 +234,7 @@ class _Reading:
         if isinstance(event, yaml.ScalarEvent):
             return self.scalar(event, where, marked)
         if depth > MAX_DEPTH:
-            self.report("Y011", f"this is more than {MAX_DEPTH} levels deep", line, column, 1, "nest less")
+            self.report("Y011", TOO_DEEP, line, column, 1, "nest less")
             raise _Enough
         if isinstance(event, yaml.MappingStartEvent):
             return self.mapping(event, where, depth, path)

@@ -27,7 +27,7 @@ from convo.flow.file import (
     validated,
 )
 from convo.flow.problems import Position, Problem, nearest
-from convo.flow.reader import ListNode, MapNode, Scalar
+from convo.flow.reader import MAX_PROBLEMS, ListNode, MapNode, Scalar
 from convo.flow.shapes import SHAPES, Shape, kind_of
 
 
@@ -58,6 +58,11 @@ def shape_of(root: object) -> Shaped:
         file = validated(node)
         if isinstance(file, FlowFile):
             return Shaped(file if file.states else None, tuple(problems), frozenset(cut))
+        if len(file) > MAX_PROBLEMS:
+            # So much is wrong that the rest tells nothing, and looking for near names takes its time.
+            problems += [_Spot.of(node, wrong).problem() for wrong in file[:MAX_PROBLEMS]]
+            more = f"there may be more: only the first {MAX_PROBLEMS} problems are listed"
+            return Shaped(None, (*problems, Problem("Y016", more, problems[-1].position)))
         spots = [_Spot.of(node, wrong) for wrong in file]
         if not told:
             # Later rounds only find what leaving things out has brought about.

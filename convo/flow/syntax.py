@@ -41,6 +41,9 @@ class Trouble:
         return self.lines[self.start_line][self.start_column : self.start_column + 1]
 
 
+MAX_DEPTH = 12
+TOO_DEEP = f"this is more than {MAX_DEPTH} levels deep"
+
 Advice = tuple[str, str, int, int, int, str]
 """Code, message, line and column counted from 0, length, hint."""
 BACKSLASH = "double the backslash, or use '…' quotes, where it means itself"
@@ -72,6 +75,11 @@ def advise(at: Trouble) -> Advice:
         return ("Y007", f"a text cannot begin with '{at.opening}'", *start, 1, quote_it)
     if "tag" in at.said:
         return ("Y008", f"a text cannot begin with '{at.opening}'", *start, 1, quote_it)
+    if "nesting depth" in at.said:
+        # libyaml gives up at 1,000 brackets, some of them in lines whose events it never handed out.
+        brackets = [found.start() for found in re.finditer(r"[\[{]", at.lines[at.line])]
+        column = brackets[MAX_DEPTH - 1] if len(brackets) >= MAX_DEPTH else at.column
+        return ("Y011", TOO_DEEP, at.line, column, 1, "nest less")
     if "flow" in at.said or "plain scalar" in at.said:
         return _advice_on_brackets(at)
     if "entries are not allowed" in at.said:

@@ -38,3 +38,10 @@ def test_what_is_missed_is_named_with_its_line(tmp_path: Path) -> None:
     assert re.search(r"stopwatch\.yaml:1[0-9]  ready: STOP → stays", said)
     assert cover(str(tmp_path), "--min", "9")[0] == 1
     assert cover(str(tmp_path), "--min", "8")[0] == 0
+
+
+def test_a_transition_of_a_sub_flow_is_named_with_its_own_file(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples" / "hotline", tmp_path / "hotline")
+    shutil.copy(ROOT / "examples" / "hotline" / "hotline.test.yaml", tmp_path / "hotline" / "only.test.yaml")
+    _, said = cover(str(tmp_path / "hotline" / "only.test.yaml"))
+    assert re.search(r"visiting\.yaml:[0-9]+  visit/sure: \(wrong answer\) → stays", said)

@@ -327,9 +327,9 @@ def test_limits(pure: bool) -> None:
     assert matches(only(f"a: {'x' * 2001}\n", pure), "1:4 Y012 2001 characters")
     assert matches(only("a: |\n" + "  xxxxxxxx\n" * 223, pure), "1:4 Y012 2007 characters")
     assert matches(only("#" * 10_001 + "\na: b\n", pure), "1:1 Y012 10001 characters")
-    padding = ("#" * 999 + "\n") * 999
+    padding = ("#" * 999 + "\n") * 127
     read(padding + "a: b\n" + "#" * 995, pure)
-    assert matches(only(padding + "a: b\n" + "#" * 996, pure), "1:1 Y012 1 MB")
+    assert matches(only(padding + "a: b\n" + "#" * 996, pure), "1:1 Y012 128 KB")
 
 
 @pytest.mark.parametrize(
@@ -391,21 +391,21 @@ def test_the_fast_parser_is_the_one_that_runs(monkeypatch: pytest.MonkeyPatch) -
 # Hostile files. They are bounded by counting (levels, problems, nodes), so a slow machine cannot fail them.
 
 HOSTILE = {
-    "brackets": "[\n" * 200_000,
-    "braces": "{a:\n" * 200_000,
-    "brackets in one line": "[" * 200_000,
-    "dashes": "a:\n  " + "- " * 200_000,
-    "question marks": "?\n" * 200_000,
-    "indentation": "\n".join(" " * level + "a:" for level in range(1_400)),
+    "brackets": "[\n" * 60_000,
+    "braces": "{a:\n" * 30_000,
+    "brackets in one line": "[" * 100_000,
+    "dashes": "a:\n  " + "- " * 60_000,
+    "question marks": "?\n" * 60_000,
+    "indentation": "\n".join(" " * level + "a:" for level in range(480)),
     "alias bomb": "a0: &a0 [x, x]\n"
-    + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 9_000)),
-    "no values": "a:\n" * 300_000,
-    "same key": "".join(f"k{n}: v\n" for n in range(40_000)) + "k39999: v\n" * 30_000,
-    "tabs": "\t\n" * 400_000,
-    "open quote": 'a: "' + "x\n" * 400_000,
-    "long text": "a:\n" + " x\n" * 300_000,
-    "long line": "a: " + "x" * 900_000,
-    "many values": "".join(f"k{n}: [" + "b," * 4_500 + "]\n" for n in range(100)),
+    + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 4_000)),
+    "no values": "a:\n" * 40_000,
+    "same key": "".join(f"k{n}: v\n" for n in range(4_000)) + "k3999: v\n" * 8_000,
+    "tabs": "\t\n" * 60_000,
+    "open quote": 'a: "' + "x\n" * 60_000,
+    "long text": "a:\n" + " x\n" * 40_000,
+    "long line": "a: " + "x" * 120_000,
+    "many values": "".join(f"k{n}: [" + "b," * 1_200 + "]\n" for n in range(50)),
     "long anchor": "a: &" + "x" * 9_000 + " b\n",
 }
 
@@ -414,14 +414,15 @@ HOSTILE = {
 def test_hostile_files_are_refused(text: str) -> None:
     """Whatever the size, at most a screenful of problems of bounded length."""
     problems = refused(text)
+    assert "KB" not in str(problems[0]), "it is to be refused for what is in it"
     assert len(problems) <= 101
     assert all(len(str(problem)) < 500 for problem in problems)
 
 
 @PARSERS
 def test_depth_is_refused_as_such(pure: bool) -> None:
-    """200,000 levels stop at the thirteenth."""
-    assert matches(only("[\n" * 200_000, pure), "13:1 Y011 12 levels")
+    """60,000 levels stop at the thirteenth."""
+    assert matches(only("[\n" * 60_000, pure), "13:1 Y011 12 levels")
     assert matches(only("a: " + "[" * 9_000, pure), "1:15 Y011 12 levels")
 
 

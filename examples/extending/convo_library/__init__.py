@@ -33,5 +33,6 @@ ISBN = AnswerKind(
     parse=read_isbn,
     sorry="Please send the ISBN from the back of the book, ten or thirteen digits.",
     example="isbn",
+    sample="978-0-306-40615-7",
 )
 SHELF = Filter(shelf, frozenset((Type.TEXT,)), Type.TEXT)

@@ -1,0 +1,179 @@
+"""A test file becomes ``Transcripts``, or every problem that it has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+
+from convo.analysis.transcripts_model import KINDS, OF_SOMEBODY, SENDER, Case, Line, Text, Transcripts
+from convo.flow.problems import FlowError, Position, Problem, nearest
+from convo.flow.reader import Document, ListNode, MapNode, Node, Scalar, read_file
+from convo.flow.values import parse_duration
+
+CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "X001": "a key that means nothing in a transcript",
+        "X002": "something that has to be there is missing",
+        "X003": "a text where a mapping or a list belongs, or the other way round",
+        "X004": "a value that cannot be read",
+        "X005": "the flow that is tested cannot be found",
+    }
+)
+
+
+def read_transcripts(path: Path) -> Transcripts:
+    """Return the cases of a test file.
+
+    Raises:
+        FlowError: with every problem of the file.
+    """
+    document = read_file(path)
+    return _Reading(document, path).transcripts()
+
+
+class _Reading:
+    def __init__(self, document: Document, path: Path) -> None:
+        self.document = document
+        self.path = path
+        self.problems: list[Problem] = []
+
+    def transcripts(self) -> Transcripts:
+        root = self.document.root
+        cases: list[Case] = []
+        flow = self.path
+        if isinstance(root, MapNode):
+            for key in root:
+                if key not in ("tests", "cases"):
+                    self._problem(
+                        "X001", f"'{key}' means nothing here", key, nearest(key, ("tests", "cases"))
+                    )
+            name = root.get(Scalar("tests"))
+            if isinstance(name, Scalar):
+                flow = self.path.parent / f"{name}.yaml"
+                if not flow.is_file():
+                    self._problem("X005", f"there is no flow file {flow.name} beside this file", name)
+            else:
+                self._problem("X002", "'tests: NAME' has to say which flow is tested", root.position)
+            written = root.get(Scalar("cases"))
+            if isinstance(written, MapNode):
+                cases = [self._case(key, value) for key, value in written.items()]
+            else:
+                self._problem("X002", "'cases' has to hold the chats, each under a name", root.position)
+        if self.problems:
+            raise FlowError(each.located(self.document.path, self.document.lines) for each in self.problems)
+        return Transcripts(self.path, flow, tuple(cases), self.document.lines)
+
+    def _case(self, name: Scalar, node: Node) -> Case:
+        if not isinstance(node, ListNode):
+            self._problem("X003", f"'{name}' has to be a list of steps, each with '- '", name)
+            return Case(str(name), name.position, ())
+        lines = [line for each in node if (line := self._line(each)) is not None]
+        return Case(str(name), name.position, tuple(lines))
+
+    def _line(self, node: Node) -> Line | None:
+        if not isinstance(node, MapNode) or not node:
+            self._problem("X003", "a step looks like 'them: hello'", _spot(node))
+            return None
+        key, value = next(iter(node.items()))
+        kind, who = str(key), SENDER
+        match = re.fullmatch(r"(from|to|us to) (\+\d{5,15})", kind)
+        if match:
+            kind, who = ("them" if match.group(1) == "from" else "us"), match.group(2)
+        elif match := re.fullmatch(rf"({'|'.join(OF_SOMEBODY)}) (?:of )?(\+\d{{5,15}})", kind):
+            kind, who = match.group(1), match.group(2)
+        if kind not in KINDS:
+            self._problem("X001", f"'{key}' is no step of a transcript", key, nearest(kind, KINDS), KINDS)
+            return None
+        for other in list(node)[1:]:
+            if not (other == "sent" and kind == "them"):
+                self._problem("X001", f"'{other}' means nothing beside '{key}'", other)
+        return self._checked(Line(kind, value, key.position, who), node)
+
+    def _checked(self, line: Line, node: MapNode) -> Line | None:
+        value = line.value
+        if line.kind == "them":
+            if not isinstance(value, Scalar):
+                self._problem("X003", "'them' has to be a text", _spot(value))
+                return None
+            sent = self._sent(node)
+            return Line(line.kind, value, line.position, line.who, (Text(line.who, str(value), sent),))
+        if line.kind == "together":
+            inner = [self._line(each) for each in value] if isinstance(value, ListNode) else []
+            texts = tuple(text for each in inner if each is not None for text in each.texts)
+            if not texts:
+                self._problem("X003", "'together' has to be a list of 'them' steps", line.position)
+            return Line(line.kind, value, line.position, line.who, texts)
+        if line.kind == "calls" and not services_told(value):
+            message = "'calls' says what services answer: {bus_times: {ok: {first_bus: \"10:42\"}}}"
+            self._problem("X003", message, line.position)
+            return None
+        if line.kind in ("saved", "start", "kept") and not isinstance(value, MapNode):
+            self._problem("X003", f"'{line.kind}' has to be names with values in {{ }}", line.position)
+        if line.kind not in ("saved", "start", "kept", "calls") and not isinstance(value, Scalar):
+            self._problem("X003", f"'{line.kind}' has to be a text", line.position)
+        if line.kind == "wait" and parse_duration(str(value)) is None:
+            self._problem("X004", f"'{value}' is no duration", _spot(value), "write 90s, 10m, 24h, 3d or 2w")
+        if line.kind == "clock" and not _is_moment(str(value)):
+            self._problem("X004", f"'{value}' is no moment", _spot(value), "write 2026-03-04 12:00")
+        if line.kind == "us like" and not _is_pattern(str(value)):
+            self._problem("X004", f"'{value}' is no pattern", _spot(value))
+        return line
+
+    def _sent(self, node: MapNode) -> timedelta | None:
+        written = node.get(Scalar("sent"))
+        if written is None:
+            return timedelta(0)
+        text = str(written)
+        if text == "missing":
+            return None
+        match = re.fullmatch(r"(?:(in) )?(\w+)(?: (ago))?", text)
+        duration = (
+            parse_duration(match.group(2)) if match and bool(match.group(1)) != bool(match.group(3)) else None
+        )
+        if match is None or duration is None:
+            hint = "write 'sent: 70s ago', 'sent: in 5m' or 'sent: missing'"
+            self._problem("X004", f"'{text}' is no time of sending", _spot(written), hint)
+            return timedelta(0)
+        return -duration if match.group(1) else duration
+
+    def _problem(
+        self, code: str, message: str, at: Scalar | Position, hint: str = "", expected: Sequence[str] = ()
+    ) -> None:
+        position, length = (at.position, at.length) if isinstance(at, Scalar) else (at, 1)
+        self.problems.append(Problem(code, message, position, length, hint=hint, expected=tuple(expected)))
+
+
+def _spot(node: Node) -> Scalar | Position:
+    return node if isinstance(node, Scalar) else node.position
+
+
+def services_told(node: Node) -> dict[str, dict[str, dict[str, str]]]:
+    """Return what each service answers: a result, with values or without."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for service, said in node.items() if isinstance(node, MapNode) else ():
+        if isinstance(said, Scalar):
+            found[str(service)] = {str(said): {}}
+        elif isinstance(said, MapNode):
+            for result, values in said.items():
+                pairs = values.items() if isinstance(values, MapNode) else ()
+                found[str(service)] = {str(result): {str(name): str(value) for name, value in pairs}}
+    return found
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
