@@ -20,7 +20,7 @@ _FORMAT = click.option(
 
 @click.group("store")
 def command() -> None:
-    """Look after the store: check it, copy it."""
+    """Look after the store: check it, copy it, remove what is old."""
 
 
 @command.command("check")
@@ -76,6 +76,36 @@ def backup(file: Path, store: str) -> None:
             file.unlink(missing_ok=True)
             raise
     click.echo(f"{file}: {file.stat().st_size} bytes, checked")
+
+
+@command.command("prune")
+@_STORE
+@click.option("--keep", required=True, metavar="DURATION", help="What is older is removed: 90d, 26w.")
+@_FORMAT
+def prune(store: str, keep: str, form: str) -> None:
+    """Remove conversations in which nothing has happened for so long, with all that belongs to them.
+
+    Texts received go with them; counts and the consent ledger stay. `keep: 90d` in convo.yaml has a run do
+    this once a day; here every removed byte leaves the files, too. `convo run` may be at work meanwhile.
+    """
+    from convo.cli.forget import as_data, opened, told
+    from convo.cli.show import as_json
+    from convo.clock import SystemClock
+    from convo.errors import ConfigError
+    from convo.flow.values import parse_duration
+    from convo.runtime.config_values import LONGEST_KEEP, SHORTEST_KEEP
+    from convo.runtime.retention import prune_all
+
+    duration = parse_duration(keep)
+    if duration is None or not SHORTEST_KEEP <= duration <= LONGEST_KEEP:
+        raise ConfigError(f"--keep: {keep!r} is no such duration; write 90d, 26w or 365d (1d to 3650d)")
+    with opened(store) as known:
+        removed = prune_all(known, duration, SystemClock().now())
+        known.scrub()
+    if form == "json":
+        as_json(as_data(removed))
+    else:
+        click.echo(f"removed: {told(removed)}")
 
 
 def _look(store: str, form: str, examples: int) -> int:

@@ -180,7 +180,8 @@ class Caller:
 
     def _again(self, call: PendingCall, said: NotYet, now: datetime) -> Answered | None:
         wait = backoff(call.attempts + 1, self._random, longest=LONGEST_WAIT, at_least=said.after)
-        if now + wait - call.created_at > self._services.patience(call.service):
+        # Longer ago than its time, or by a clock that was set back: then nobody knows how long ago.
+        if abs(now + wait - call.created_at) > self._services.patience(call.service):
             return Answered("timeout", reason=said.reason)
         _log.warning("called %s: %s; next try in %s", call.service, said.reason, seconds(wait))
         self._store.call_again(call.id, now + wait, said.reason)

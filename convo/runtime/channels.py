@@ -16,7 +16,7 @@ from convo.clock import Clock
 from convo.errors import ConfigError, ConvoError, TransportError
 from convo.runtime.deliver import LISTED_AFTER, Deliverer
 from convo.runtime.log import about_channel
-from convo.runtime.policy import REPLY_LIFETIME, Unknowns
+from convo.runtime.policy import Limits, Unknowns
 from convo.runtime.receive import Receiver
 from convo.transports.base import Transport
 
@@ -32,7 +32,7 @@ class Channel:
     the beginning of one send to the next, None: no limit. ``sources`` says where its settings come
     from, for whoever has to mend them. ``unknowns`` is what becomes of an outbound that may have left where
     the provider cannot be asked, ``ask_after`` how long after it was handed over it is asked about, and
-    ``lifetime`` how long a reply may wait.
+    ``limits`` what bounds what leaves. ``pushed``: its provider calls us, and polls are a safety net.
     """
 
     name: str
@@ -42,7 +42,8 @@ class Channel:
     sources: str = ""
     unknowns: Unknowns = Unknowns.HOLD
     ask_after: timedelta = LISTED_AFTER
-    lifetime: timedelta = REPLY_LIFETIME
+    limits: Limits = field(default_factory=Limits)
+    pushed: bool = False
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class ChannelState:
     channel: Channel
     asked: bool = False
     last_good_poll_at: datetime | None = None
+    last_push_at: datetime | None = None
     trouble: str = ""
     failed_polls: int = 0
     refused: dict[str, ConvoError] = field(default_factory=dict)
@@ -111,22 +113,29 @@ class Polling(_Apart):
     def __init__(self, receiver: Receiver, state: ChannelState, clock: Clock, goes_on: GoesOn) -> None:
         super().__init__(state, clock, goes_on)
         self._receiver = receiver
+        self._rests_until: datetime | None = None
+        self._hurried = False
 
     @property
     def trouble(self) -> TransportError | None:
         """Why the last poll failed, None after a good one."""
         return self._receiver.trouble
 
+    def hurry(self) -> None:
+        """Let the next call poll, however short ago the last one did; from any thread."""
+        self._hurried = True
+
     def once(self, now: datetime) -> datetime | None:
-        """Poll once and store what came; return when to ask again.
+        """Poll once and store what came, if it is time; return when to ask again.
 
         Raises:
             ConfigError, TransportError: the run cannot go on until a person has changed something.
             StoreError: as the receiver.
         """
-        early = self._too_early(now)
+        early = self._too_early(now) or self._resting(now)
         if early is not None:
             return early
+        self._hurried = False
         try:
             with about_channel(self._state.channel.name):
                 next_at = self._receiver.once(now)
@@ -138,10 +147,18 @@ class Polling(_Apart):
         if trouble is None:
             self._state.last_good_poll_at = self._clock.now()
             self._state.trouble, self._state.failed_polls = "", 0
+            self._rests_until = next_at
         else:
             self._state.trouble = str(trouble)
             self._state.failed_polls += 1
         return next_at
+
+    def _resting(self, now: datetime) -> datetime | None:
+        until = self._rests_until
+        # Further away than the interval it can only be by a clock that was set back.
+        if self._hurried or until is None or not now < until <= now + self._state.channel.every:
+            return None
+        return until
 
 
 class Sending(_Apart):

@@ -13,16 +13,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from convo.clock import Clock
-from convo.engine.machine import CompiledFlow, compile_flow
-from convo.engine.opening import OPT_IN_WORDS, OPT_OUT_WORDS, ChannelFlows
+from convo.engine.opening import ChannelFlows
 from convo.errors import ConfigError
 from convo.flow.codes import problem
-from convo.flow.parse import load_flow
 from convo.flow.problems import FlowError, Problem, Severity, nearest
 from convo.flow.reader import Document, Scalar, read_file
-from convo.flow.triggers import fold
 from convo.messages import to_address
 from convo.runtime.calls import Service, services_of
+from convo.runtime.config_flows import Flows
 from convo.runtime.config_shape import (
     SETTINGS,
     ChannelShape,
@@ -32,6 +30,8 @@ from convo.runtime.config_shape import (
     variable_of,
     without_secrets,
 )
+from convo.runtime.policy import Limits
+from convo.runtime.push import Lacks, NotPushable, WebConfig, check_push
 from convo.transports import create as create_transport
 from convo.transports import names as transport_names
 from convo.transports.base import Transport
@@ -39,10 +39,12 @@ from convo.transports.http import check_url
 
 FILE = "convo.yaml"
 POLL = timedelta(seconds=1)
+PUSHED_POLL = timedelta(minutes=1)
+"""How long a channel that is pushed to rests between polls, which are its safety net then."""
 STORE = "convo.db"
 CONSOLE = "console"
-NOBODY = "none"
-"""The ``default`` of a channel on which a text that is no keyword opens nothing."""
+DESCRIPTION = "GENERIC_DESCRIPTION"
+"""Names the file by which the transport ``generic`` works."""
 _LARGEST_SECRET = 16_384
 
 
@@ -61,7 +63,8 @@ class ChannelConfig:
     """One channel, ready to be made. ``pace`` is the time from one send to the next, None: no limit.
 
     ``environ`` is what its transport takes for the environment; ``sources`` says in words where each
-    setting came from, never its value.
+    setting came from, never its value. ``push`` None: nothing is changed at the provider; ``hook``: calls are
+    taken (also for a while after the switch back to polling), ``secret`` being that of the path.
     """
 
     name: str
@@ -73,21 +76,28 @@ class ChannelConfig:
     sources: str = ""
     unknown: str = "hold"
     ask_after: timedelta | None = None
-    expire: timedelta | None = None
+    limits: Limits = field(default_factory=Limits)
+    push: bool | None = None
+    hook: bool = False
+    secret: str = field(default="", repr=False)
     place: Scalar = field(default_factory=lambda: Scalar(""))
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a run does. ``health_file`` and ``health_port`` (loopback) are None where unwanted."""
+    """What a run does. ``keep``: what is older is removed, None: nothing is.
+
+    ``health_file``, ``health_port`` (loopback) and ``web`` are None where unwanted."""
 
     channels: tuple[ChannelConfig, ...]
     services: Mapping[str, Service] = field(default_factory=dict)
     store: str = STORE
+    keep: timedelta | None = None
     log: str = "text"
     log_level: str | None = None
     health_file: Path | None = None
     health_port: int | None = None
+    web: WebConfig | None = None
     path: str = ""
     lines: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[Problem, ...] = ()
@@ -102,24 +112,39 @@ class Config:
         problems = []
         for channel in self.channels:
             if channel.transport == CONSOLE:
+                if channel.hook:
+                    refused = NotPushable("a console is nobody's webhook", Lacks.WEBHOOK)
+                    problems.append(self._not_pushable(channel, refused))
                 continue
             try:
                 made[channel.name] = create_transport(
                     channel.transport, channel=channel.name, clock=clock, environ=channel.environ
                 )
+                check_push(channel, made[channel.name], self.web)
+            except NotPushable as refused:
+                problems.append(self._not_pushable(channel, refused))
             except ConfigError as refused:
-                found = problem(
-                    "G008",
-                    f"the channel '{channel.name}': {refused}",
-                    channel.place,
-                    hint=_where_to_write(channel.transport, str(refused)),
-                )
-                problems.append(found.located(self.path, list(self.lines)))
+                hint = _where_to_write(channel.transport, str(refused))
+                problems.append(self._refused("G008", channel, refused, hint))
         if problems:
             for transport in made.values():
                 transport.close()
             raise ConfigProblems(problems)
         return made
+
+    def _not_pushable(self, channel: ChannelConfig, refused: NotPushable) -> Problem:
+        variable = f"{channel.name.replace('-', '_')}_push_secret".upper()
+        hints = {
+            Lacks.PUSH: f"write: push: {{secret: {{env: {variable}}}}}",
+            Lacks.SECRET: f"write: push: {{secret: {{env: {variable}}}}}",
+            Lacks.ADDRESS: "write at the top: web: {listen: 127.0.0.1:8080, public_url: https://…}",
+            Lacks.WEBHOOK: "leave 'push' out",
+        }
+        return self._refused("G015", channel, refused, hints.get(refused.lacks, ""))
+
+    def _refused(self, code: str, channel: ChannelConfig, refused: ConfigError, hint: str) -> Problem:
+        found = problem(code, f"the channel '{channel.name}': {refused}", channel.place, hint=hint)
+        return found.located(self.path, list(self.lines))
 
 
 def read_config(
@@ -147,10 +172,7 @@ class _Reading:
         self.only = only
         self.emulate = emulate
         self.problems: list[Problem] = []
-        self.flow_problems: dict[str, tuple[Problem, ...]] = {}
-        self.flows: dict[Path, CompiledFlow | None] = {}
-        self.unread: set[str] = set()
-        self.places: dict[Path, Scalar] = {}
+        self.flows = Flows(self.folder, self.add)
 
     def config(self) -> Config:
         document = self.document()
@@ -160,14 +182,12 @@ class _Reading:
         for unknown in (each for each in self.only if each not in names):
             hint = nearest(unknown, names) or f"(channels: {', '.join(names)})"
             raise ConfigError(f"there is no channel '{unknown}' in {self.path}; {hint}")
-        made = {each.name: self.channel(each, shape.poll or POLL) for each in shape.channels}
+        made = {each.name: self.channel(each, shape.poll) for each in shape.channels}
         self.check_numbers(shape.channels, made)
         services = {str(each.name): self.service(each) for each in shape.services}
         self.check_services(shape.services)
         problems = [each.located(str(self.path), lines) for each in dict.fromkeys(self.problems)]
-        in_flows = [
-            each for path, found in self.flow_problems.items() if path not in self.unread for each in found
-        ]
+        in_flows = self.flows.problems
         if any(each.severity is Severity.ERROR for each in problems):
             raise ConfigProblems([*problems, *in_flows])
         if in_flows:
@@ -180,10 +200,12 @@ class _Reading:
             ),
             services={name: each for name, each in services.items() if each is not None},
             store=self.store(shape.store),
+            keep=shape.keep,
             log=shape.log or "text",
             log_level=shape.log_level,
             health_file=None if shape.health_file is None else self.folder / shape.health_file,
             health_port=shape.health_port,
+            web=shape.web,
             path=str(self.path),
             lines=tuple(lines),
             warnings=tuple(problems),
@@ -212,11 +234,11 @@ class _Reading:
         """See that every service that a flow calls is there, and that each one is called."""
         known = {str(each.name): each.name for each in shapes}
         called: set[str] = set()
-        for path, compiled in self.flows.items():
+        for path, compiled in self.flows.flows.items():
             for name in services_of(compiled.flow) if compiled is not None else ():
                 called.add(name)
                 if name not in known:
-                    place = self.places.get(path, Scalar(""))
+                    place = self.flows.places.get(path, Scalar(""))
                     hint = nearest(name, known) or f"write: services: {{{name}: {{url: https://…}}}}"
                     self.add("G014", f"the flow calls the service '{name}', which is not here", place, hint)
         for name, at in known.items():
@@ -248,9 +270,9 @@ class _Reading:
 
     # -- one channel ----------------------------------------------------------------------------
 
-    def channel(self, shape: ChannelShape, poll: timedelta) -> ChannelConfig | None:
-        """Return the channel, None where something of it cannot be read."""
-        flows = self.flows_of(shape)
+    def channel(self, shape: ChannelShape, poll: timedelta | None) -> ChannelConfig | None:
+        """Return the channel, None where something of it cannot be read; ``poll`` is that of all channels."""
+        flows = self.flows.flows_of(shape)
         if shape.transport is None:
             return None
         known = (CONSOLE, *transport_names())
@@ -261,112 +283,27 @@ class _Reading:
         self.number(shape)
         unwanted = self.emulate or (self.only and shape.name not in self.only)
         environ, sources = ({}, "") if unwanted else self.settings(shape, shape.transport)
+        pushed = bool(shape.push) and not self.emulate
+        secret = None
+        if shape.push_secret is not None and not unwanted:
+            secret = self.value(Scalar("secret"), shape.push_secret)
+        limits = shape.limits if shape.expire is None else replace(shape.limits, lifetime=shape.expire)
         return ChannelConfig(
             name=str(shape.name),
             transport=str(shape.transport),
             flows=flows,
-            poll=shape.poll or poll,
+            poll=shape.poll or (PUSHED_POLL if pushed else poll) or POLL,
             pace=shape.pace,
             environ=environ,
             sources=sources,
             unknown=shape.unknown or "hold",
             ask_after=shape.ask_after,
-            expire=shape.expire,
+            limits=limits,
+            push=None if self.emulate else shape.push,
+            hook=shape.hook and not self.emulate,
+            secret=secret or "",
             place=shape.name,
         )
-
-    def flows_of(self, shape: ChannelShape) -> ChannelFlows:
-        by_name: dict[str, tuple[Scalar, CompiledFlow]] = {}
-        broken = False
-        for written in shape.flows:
-            compiled = self.flow(written)
-            if compiled is None:
-                broken = True
-                continue
-            name = compiled.flow.name
-            if name in by_name:
-                message = f"the flow '{name}' is there already, from {by_name[name][0]}"
-                self.add("G011", message, written, "give one of them another name, or leave one out")
-                continue
-            by_name[name] = (written, compiled)
-        default = None if broken else self.default(shape, by_name)
-        flows = ChannelFlows(
-            str(shape.name),
-            {name: compiled for name, (_, compiled) in by_name.items()},
-            default,
-            opt_out=shape.opt_out or OPT_OUT_WORDS,
-            opt_in=shape.opt_in or OPT_IN_WORDS,
-        )
-        self.check_words(flows, by_name)
-        if not broken and (default is not None or shape.default in (None, NOBODY)):
-            self.check_openings(flows, by_name)
-        return flows
-
-    def flow(self, written: Scalar) -> CompiledFlow | None:
-        """Return the flow in a file, None where it has problems."""
-        path = self.folder / written
-        self.places.setdefault(path, written)
-        if path not in self.flows:
-            self.flows[path] = None
-            try:
-                self.flows[path] = compile_flow(load_flow(path))
-            except FlowError as wrong:
-                self.flow_problems[str(path)] = wrong.problems
-        if any(each.code == "Y001" for each in self.flow_problems.get(str(path), ())):
-            why = self.flow_problems[str(path)][0].message
-            self.unread.add(str(path))
-            self.add("G006", f"the flow {path}: {why}", written)
-        return self.flows[path]
-
-    def default(self, shape: ChannelShape, flows: Mapping[str, tuple[Scalar, CompiledFlow]]) -> str | None:
-        """Return the flow that any text opens, None where there is none."""
-        written = shape.default
-        if written is None:
-            if len(flows) == 1:
-                name = next(iter(flows))
-                return None if flows[name][1].flow.needs_data else name
-            if len(flows) > 1:
-                message = f"the channel '{shape.name}' has no default: what is no keyword is set aside"
-                hint = "name a flow as 'default', or write 'default: none' if that is meant"
-                self.add("G013", message, shape.name, hint, warning=True)
-            return None
-        if written == NOBODY and NOBODY not in flows:
-            return None
-        if written not in flows:
-            hint = nearest(written, flows) or f"(flows: {', '.join(flows)})"
-            self.add("G009", f"'{written[:60]}' is no flow of this channel", written, hint)
-            return None
-        if flows[written][1].flow.needs_data:
-            message = f"'{written}' needs data that must be given, so no text can open it"
-            self.add("G009", message, written, "take another default, or 'default: none'")
-            return None
-        return str(written)
-
-    def check_words(self, flows: ChannelFlows, places: Mapping[str, tuple[Scalar, CompiledFlow]]) -> None:
-        """See that each keyword opens one flow."""
-        taken: dict[str, str] = {}
-        leaving = flows.opt_out_words(None)
-        for name, (place, compiled) in places.items():
-            for word in compiled.flow.keywords:
-                folded = fold(word)
-                if folded in leaving:
-                    hint = "take another keyword, or other words under 'opt_out'"
-                    self.add("G010", f"the keyword '{word}' of '{name}' means opting out here", place, hint)
-                elif folded in taken:
-                    message = f"the keyword '{word}' opens both '{taken[folded]}' and '{name}'"
-                    self.add("G010", message, place, "a keyword opens one flow of a channel")
-                taken.setdefault(folded, name)
-
-    def check_openings(self, flows: ChannelFlows, places: Mapping[str, tuple[Scalar, CompiledFlow]]) -> None:
-        """See that each flow is opened by something."""
-        for name, (place, compiled) in places.items():
-            flow = compiled.flow
-            if flow.needs_data and flow.keywords:
-                message = f"'{name}' needs data that must be given, so its keywords cannot open it"
-                self.add("G009", message, place, "begin its conversations yourself", warning=True)
-            elif not flow.needs_data and not flow.keywords and name != flows.default:
-                hint = "give it 'keywords', or make it the default"
-                self.add("G013", f"no text opens '{name}' on this channel", place, hint, warning=True)
 
     def number(self, shape: ChannelShape) -> None:
         if shape.number is None or re.fullmatch(r"[0-9]{3,8}", shape.number):
@@ -385,7 +322,8 @@ class _Reading:
             variable = variable_of(transport, name)
             value = self.value(name, setting)
             if value is not None:
-                environ[variable] = value
+                # Files that a configuration names stand beside it.
+                environ[variable] = str(self.folder / value) if variable == DESCRIPTION else value
             if setting.source != "text":
                 kind = "the environment variable" if setting.source == "env" else "the file"
                 sources.append(f"{variable} is '{name}', from {kind} {setting.value}")

@@ -5,15 +5,17 @@ environment are for ``config``: nothing here looks beyond the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from types import MappingProxyType
 
-from convo.flow.codes import problem
-from convo.flow.problems import Position, Problem, nearest
+from convo.flow.problems import Problem, nearest
 from convo.flow.reader import ListNode, MapNode, Node, Scalar
-from convo.flow.values import parse_duration
+from convo.runtime.config_values import NONE, Values, at
+from convo.runtime.policy import Limits
+from convo.runtime.push import WebConfig, WebSettings, check_public_url
 
 CODES: Mapping[str, str] = MappingProxyType(
     {
@@ -31,11 +33,12 @@ CODES: Mapping[str, str] = MappingProxyType(
         "G012": "two channels with one number",
         "G014": "a service that a flow calls and that is not configured, or one that nobody calls",
         "G013": "texts, or a flow, that nothing leads to (a warning)",
+        "G015": "a channel that cannot be pushed to as it is set, or cannot be polled",
     }
 )
 """What each code means. A code keeps its meaning for ever; a new kind of problem gets a new number."""
 
-TOP = ("channels", "services", "store", "poll", "log", "log_level", "health")
+TOP = ("channels", "services", "store", "keep", "poll", "log", "log_level", "health", "web")
 CHANNEL = (
     "transport",
     "number",
@@ -48,18 +51,22 @@ CHANNEL = (
     "unknown",
     "ask_after",
     "expire",
+    "limits",
+    "push",
     "settings",
 )
 SERVICE = ("url", "token", "timeout", "patience")
 HEALTH = ("file", "port")
+WEB = ("listen", "public_url", "proxies", "largest_body", "body_within", "rate", "burst", "metrics")
+PUSH = ("secret", "wanted")
+LIMITS = ("to_one", "on_channel", "loop")
 LOGS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
-LONGEST_POLL = timedelta(days=1)
-LONGEST_WAIT = timedelta(days=30)
 UNKNOWNS = ("hold", "resend")
 
 SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "generic": ("description", "base_url", "token_url"),
         "kannel": ("sendsms_url", "username", "password"),
         "telstra_v2": ("client_id", "client_secret", "base_url", "token_url"),
         "telstra_v3": ("client_id", "client_secret", "base_url", "token_url"),
@@ -76,8 +83,6 @@ _WRITTEN_SECRET = re.compile(
 )
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PACE = re.compile(r"([0-9]{1,6}) per (second|minute|hour)")
-_UNITS = {"second": timedelta(seconds=1), "minute": timedelta(minutes=1), "hour": timedelta(hours=1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,10 @@ class Setting:
 
 @dataclass(slots=True)
 class ChannelShape:
-    """One channel as it is written; None where a key is not there or has a problem."""
+    """One channel as it is written; None where a key is not there or has a problem.
+
+    ``push`` None: nothing is said of it, and nothing is changed at the provider. ``hook``: calls are taken.
+    """
 
     name: Scalar
     transport: Scalar | None = None
@@ -104,6 +112,10 @@ class ChannelShape:
     unknown: str | None = None
     ask_after: timedelta | None = None
     expire: timedelta | None = None
+    limits: Limits = field(default_factory=Limits)
+    push: bool | None = None
+    hook: bool = False
+    push_secret: Setting | None = None
     settings: dict[Scalar, Setting] = field(default_factory=dict)
 
 
@@ -125,11 +137,13 @@ class ConfigShape:
     channels: list[ChannelShape] = field(default_factory=list)
     services: list[ServiceShape] = field(default_factory=list)
     store: Scalar | None = None
+    keep: timedelta | None = None
     poll: timedelta | None = None
     log: str | None = None
     log_level: str | None = None
     health_file: Scalar | None = None
     health_port: int | None = None
+    web: WebConfig | None = None
 
 
 def variable_of(transport: str, setting: str) -> str:
@@ -147,16 +161,14 @@ def shape_of(root: Node, problems: list[Problem]) -> ConfigShape:
     return _Reading(problems).config(root)
 
 
-class _Reading:
+class _Reading(Values):
     """One file; a problem is noted and the reading goes on."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = problems
 
     def config(self, root: Node) -> ConfigShape:
         top = self.mapping(root, TOP, "at the top of the file")
         shape = ConfigShape(
             store=self.text(top.get(Scalar("store"))),
+            keep=self.kept_for(top.get(Scalar("keep"))),
             poll=self.poll(top.get(Scalar("poll"))),
             log=self.one_of(top.get(Scalar("log")), LOGS),
             log_level=self.one_of(top.get(Scalar("log_level")), LEVELS),
@@ -164,20 +176,22 @@ class _Reading:
         if Scalar("health") in top:
             health = self.mapping(top[Scalar("health")], HEALTH, "under 'health'")
             if isinstance(top[Scalar("health")], MapNode) and not top[Scalar("health")]:
-                self.add("G002", "'health' needs a 'file', a 'port' or both", _at(top[Scalar("health")]))
+                self.add("G002", "'health' needs a 'file', a 'port' or both", at(top[Scalar("health")]))
             shape.health_file = self.text(health.get(Scalar("file")))
             shape.health_port = self.port(health.get(Scalar("port")))
+        if Scalar("web") in top:
+            shape.web = self.web(top[Scalar("web")])
         if Scalar("services") in top:
             services = self.mapping(top[Scalar("services")], None, "")
             shape.services = [self.service(name, each) for name, each in services.items()]
         if Scalar("channels") not in top:
             hint = "for example: channels: {clinic: {transport: telstra_v2, flows: [clinic.yaml]}}"
-            self.add("G002", "'channels' is missing", _at(root), hint=hint)
+            self.add("G002", "'channels' is missing", at(root), hint=hint)
         else:
             node = top[Scalar("channels")]
             channels = self.mapping(node, None, "")
             if isinstance(node, MapNode) and not channels:
-                self.add("G002", "there is no channel", _at(node))
+                self.add("G002", "there is no channel", at(node))
             shape.channels = [self.channel(name, each) for name, each in channels.items()]
         return shape
 
@@ -202,6 +216,10 @@ class _Reading:
         shape.unknown = self.one_of(keys.get(Scalar("unknown")), UNKNOWNS)
         shape.ask_after = self.wait(keys.get(Scalar("ask_after")))
         shape.expire = self.wait(keys.get(Scalar("expire")))
+        if Scalar("limits") in keys:
+            shape.limits = self.limits(keys[Scalar("limits")])
+        if Scalar("push") in keys:
+            self.push(shape, keys[Scalar("push")])
         if Scalar("settings") in keys:
             settings = self.mapping(keys[Scalar("settings")], None, "")
             for setting, value in settings.items():
@@ -217,10 +235,70 @@ class _Reading:
         shape.timeout = self.wait(keys.get(Scalar("timeout")))
         shape.patience = self.wait(keys.get(Scalar("patience")))
         if Scalar("token") in keys:
-            holder = ChannelShape(name, transport=Scalar("service"))
-            self.setting(holder, Scalar("token", _at_scalar(keys[Scalar("token")])), keys[Scalar("token")])
-            shape.token = next(iter(holder.settings.values()), None)
+            shape.token = self.secret("token", keys[Scalar("token")], "service")
         return shape
+
+    def secret(self, name: str, node: Node, owner: str) -> Setting | None:
+        """Return where a secret comes from that is no setting of a transport."""
+        holder = ChannelShape(Scalar(owner))
+        self.source(holder, Scalar(name, node.position), node, variable_of(owner, name))
+        return next(iter(holder.settings.values()), None)
+
+    def web(self, node: Node) -> WebConfig:
+        keys = self.mapping(node, WEB, "under 'web'")
+        if isinstance(node, MapNode) and not node:
+            self.add("G002", "'web' needs 'listen', for example 127.0.0.1:8080", at(node))
+        config = WebConfig()
+        if Scalar("listen") in keys:
+            found = self.listen(keys[Scalar("listen")])
+            config = replace(config, port=None) if found is None else WebConfig(*found)
+        url = self.text(keys.get(Scalar("public_url")))
+        if url is not None and not self.accepted(url, partial(check_public_url, url)):
+            url = None
+        rate = self.pace(keys.get(Scalar("rate")))
+        within = self.wait(keys.get(Scalar("body_within")))
+        settings = WebSettings()
+        settings = replace(
+            settings,
+            public_url=str(url or ""),
+            proxies=self.networks("proxies", keys.get(Scalar("proxies"))),
+            largest_body=self.size(keys.get(Scalar("largest_body"))) or settings.largest_body,
+            body_within=within.total_seconds() if within is not None else settings.body_within,
+            rate=1 / rate.total_seconds() if rate is not None else settings.rate,
+            burst=self.count(keys.get(Scalar("burst"))) or settings.burst,
+        )
+        config = replace(config, settings=settings)
+        metrics = keys.get(Scalar("metrics"))
+        if metrics is None:
+            return config
+        return replace(config, metrics=() if metrics == NONE else self.networks("metrics", metrics))
+
+    def limits(self, node: Node) -> Limits:
+        keys = self.mapping(node, LIMITS, "under 'limits'")
+        limits = Limits()
+        if Scalar("to_one") in keys:
+            limits = replace(limits, to_one=self.segments(keys[Scalar("to_one")], limits.to_one))
+        if Scalar("on_channel") in keys:
+            limits = replace(limits, on_channel=self.segments(keys[Scalar("on_channel")], limits.on_channel))
+        if Scalar("loop") in keys and (loop := self.loop(keys[Scalar("loop")])) is not None:
+            limits = replace(limits, loop_texts=loop[0], loop_window=loop[1])
+        return limits
+
+    def push(self, shape: ChannelShape, node: Node) -> None:
+        """Read ``yes``, ``no`` or ``{secret: {env: NAME}, wanted: no}``."""
+        if isinstance(node, Scalar):
+            shape.push = self.yes_or_no(node)
+            shape.hook = bool(shape.push)
+            return
+        keys = self.mapping(node, PUSH, "under 'push'")
+        shape.hook = True
+        shape.push = self.yes_or_no(keys[Scalar("wanted")]) if Scalar("wanted") in keys else True
+        if Scalar("secret") in keys:
+            shape.push_secret = self.secret(
+                "secret", keys[Scalar("secret")], f"{shape.name.replace('-', '_')}_push"
+            )
+        elif isinstance(node, MapNode) and not node:
+            self.add("G002", "'push' needs a 'secret', or is 'yes' where the provider signs", at(node))
 
     def setting(self, shape: ChannelShape, name: Scalar, node: Node) -> None:
         if name == "number":
@@ -233,7 +311,10 @@ class _Reading:
             message = f"{shape.transport} has no setting '{name}'"
             self.add("G001", message, name, hint=hint, expected=() if hint else known)
             return
-        variable = variable_of(shape.transport or "transport", name)
+        self.source(shape, name, node, variable_of(shape.transport or "transport", name))
+
+    def source(self, shape: ChannelShape, name: Scalar, node: Node, variable: str) -> None:
+        """Note where the value of a setting comes from; ``variable`` is what an example would name."""
         if isinstance(node, Scalar):
             if _SECRET.fullmatch(name):
                 hint = (
@@ -245,7 +326,7 @@ class _Reading:
             return
         hint = f"for example: {name}: {{env: {variable}}}"
         if isinstance(node, ListNode):
-            self.add("G003", "a text or a mapping belongs here, not a list", _at(node), hint=hint)
+            self.add("G003", "a text or a mapping belongs here, not a list", at(node), hint=hint)
             return
         before = len(self.problems)
         source = self.mapping(node, ("env", "file"), "of a setting")
@@ -263,114 +344,3 @@ class _Reading:
             self.add("G004", "this is no name of an environment variable", name, hint=hint)
             return
         shape.settings[name] = Setting(str(kind), text)
-
-    # -- values ---------------------------------------------------------------------------------
-
-    def add(
-        self, code: str, message: str, at: Scalar | Position, *, hint: str = "", expected: Iterable[str] = ()
-    ) -> None:
-        self.problems.append(problem(code, message, at, hint=hint, expected=expected))
-
-    def mapping(self, node: Node, known: tuple[str, ...] | None, place: str) -> Mapping[Scalar, Node]:
-        """Return what the mapping holds of the ``known`` keys (None: of all)."""
-        if not isinstance(node, MapNode):
-            found = "a list" if isinstance(node, ListNode) else "a text"
-            self.add("G003", f"a mapping belongs here, not {found}", _at(node))
-            return {}
-        for key in node:
-            if known is not None and key not in known:
-                hint = nearest(key, known)
-                self.add(
-                    "G001", f"unknown key '{key}' {place}", key, hint=hint, expected=() if hint else known
-                )
-        return {key: value for key, value in node.items() if known is None or key in known}
-
-    def text(self, node: Node | None) -> Scalar | None:
-        if node is None:
-            return None
-        if not isinstance(node, Scalar):
-            found = "a list" if isinstance(node, ListNode) else "a mapping"
-            self.add("G003", f"a text belongs here, not {found}", _at(node))
-            return None
-        if not node.strip():
-            self.add("G002", "there is nothing here", node)
-            return None
-        return node
-
-    def texts(self, node: Node | None) -> tuple[Scalar, ...]:
-        """Return a list of texts, or the one text as a list."""
-        if isinstance(node, MapNode):
-            self.add("G003", "a list belongs here, not a mapping", _at(node))
-            return ()
-        if isinstance(node, ListNode):
-            if not node:
-                self.add("G002", "the list is empty", _at(node))
-            return tuple(text for each in node if (text := self.text(each)) is not None)
-        text = self.text(node)
-        return () if text is None else (text,)
-
-    def words(self, node: Node | None) -> tuple[str, ...] | None:
-        """Return words: a list, or one text with commas."""
-        if node is None:
-            return None
-        words = [word.strip() for text in self.texts(node) for word in text.split(",")]
-        return tuple(word for word in words if word) or None
-
-    def one_of(self, node: Node | None, known: tuple[str, ...]) -> str | None:
-        text = self.text(node)
-        if text is not None and text not in known:
-            hint = nearest(text, known)
-            self.add(
-                "G004", f"'{text[:60]}' is not possible here", text, hint=hint, expected=() if hint else known
-            )
-            return None
-        return None if text is None else str(text)
-
-    def poll(self, node: Node | None) -> timedelta | None:
-        text = self.text(node)
-        if text is None:
-            return None
-        found = parse_duration(text)
-        if found is None or not timedelta(0) < found <= LONGEST_POLL:
-            hint = "write 1s, 30s or 5m; at most 24h"
-            self.add("G004", f"'{text[:60]}' is no time to rest between polls", text, hint=hint)
-            return None
-        return found
-
-    def wait(self, node: Node | None) -> timedelta | None:
-        text = self.text(node)
-        if text is None:
-            return None
-        found = parse_duration(text)
-        if found is None or not timedelta(0) < found <= LONGEST_WAIT:
-            self.add("G004", f"'{text[:60]}' is no duration", text, hint="write 10s, 5m, 24h or 3d")
-            return None
-        return found
-
-    def pace(self, node: Node | None) -> timedelta | None:
-        text = self.text(node)
-        if text is None:
-            return None
-        found = _PACE.fullmatch(" ".join(text.split()))
-        if found is None or int(found[1]) == 0:
-            hint = "write '10 per second', '30 per minute' or '600 per hour'"
-            self.add("G004", f"'{text[:60]}' is no pace", text, hint=hint)
-            return None
-        return _UNITS[found[2]] / int(found[1])
-
-    def port(self, node: Node | None) -> int | None:
-        text = self.text(node)
-        if text is None:
-            return None
-        if not re.fullmatch(r"[1-9][0-9]{0,4}", text) or int(text) > 65535:
-            self.add("G004", f"'{text[:60]}' is no port", text, hint="write a number from 1 to 65535")
-            return None
-        return int(text)
-
-
-def _at_scalar(node: Node) -> Position:
-    return node.position
-
-
-def _at(node: Node) -> Scalar | Position:
-    return node if isinstance(node, Scalar) else node.position

@@ -92,6 +92,7 @@ class Deliverer:
         self._failing: set[str] = set()
         self._failures = 0
         self._rests_until: datetime | None = None
+        self._rest_for = timedelta(0)
 
     def once(self, now: datetime) -> datetime | None:
         """Hand over the next outbound; return when to call again, None where the outbox is empty.
@@ -102,8 +103,11 @@ class Deliverer:
         """
         self._settle(now)
         self._reconcile(now)
-        if self._rests_until is not None and now < self._rests_until:
-            return self._rests_until
+        if self._rests_until is not None:
+            # A clock that was set back must not make a rest longer than it was meant to be.
+            self._rests_until = min(self._rests_until, now + self._rest_for)
+            if now < self._rests_until:
+                return self._rests_until
         blocked: list[str] = []
 
         def last_look(look: LastLook) -> str | None:
@@ -154,8 +158,10 @@ class Deliverer:
     def _reconcile(self, now: datetime) -> None:
         """Find out about rows of which nobody knows whether they left, where the provider can be asked."""
         asking = hasattr(self._transport, "find_sent")
-        if self._ask_again_at is not None and now < self._ask_again_at:
-            return
+        if self._ask_again_at is not None:
+            self._ask_again_at = min(self._ask_again_at, now + max(ASK_AGAIN, self._ask_after))
+            if now < self._ask_again_at:
+                return
         if not asking and self._unknowns is Unknowns.HOLD:
             return
         self._ask_again_at = None
@@ -230,7 +236,8 @@ class Deliverer:
         self._failing.add(row.outbound.recipient)
         if len(self._failing) >= FAILING_TOGETHER:
             self._failures += 1
-            self._rests_until = now + backoff(self._failures, self._random, at_least=result.after)
+            self._rest_for = backoff(self._failures, self._random, at_least=result.after)
+            self._rests_until = now + self._rest_for
 
     def _judge(self, row: OutboxRow, result: SendResult, now: datetime) -> Settlement:
         judged = self._judged(row, result, now)

@@ -7,10 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from convo.engine.conversation import ConsentKind, Conversation, Event, Received, Step
+from convo.engine.conversation import (
+    ConsentKind,
+    Conversation,
+    Event,
+    Received,
+    Started,
+    Step,
+    TimerFired,
+)
 from convo.engine.opening import ChannelFlows, NoFlow, NotGiven, StateGone, answer
 from convo.errors import StoreError
 from convo.messages import Address, mask
+from convo.runtime.aside import Aside, apology
 from convo.runtime.log import count, origin
 from convo.runtime.policy import LONGEST_MESSAGE, STEP_TRIES
 from convo.runtime.timers import Heard, Hearing, due_timers
@@ -59,6 +68,7 @@ class Processor:
         self._hearing = hearing
         self._elsewhere = 0
         self._told: set[tuple[str, str]] = set()
+        self._aside = Aside()
 
     def once(self, now: datetime) -> datetime | None:
         """Step and commit one batch; return when to be called again, None where nothing waits.
@@ -72,11 +82,14 @@ class Processor:
         if waiting:
             again = self._step_all(waiting, (), now)
             return now if full or again else self._next(now)
-        answered = [row for row in self._store.answered(self._limit) if row.channel in self._flows]
+        answers = self._aside.answers
+        found = self._store.answered(self._limit + len(answers.held))
+        answered = [row for row in found if row.channel in self._flows and row.id not in answers.held]
         if answered:
             self._step_all(answered, (), now)
             return now
-        due = due_timers(self._store, self._hearing, tuple(self._flows), now)
+        held = frozenset(self._aside.timers.held)
+        due = due_timers(self._store, self._hearing, tuple(self._flows), now, held)
         if due.fire or due.dropped:
             self._step_all(due.fire, due.dropped, now)
             return now
@@ -132,9 +145,13 @@ class Processor:
             )
         except (StateGone, NoFlow, NotGiven) as problem:
             self._tell(waiting, sender.conversation, problem)
-            return Result(waiting, dead=str(problem))
+            if not isinstance(waiting.event, Received | Started):
+                # A timer, or a service's answer, waits where it is until the flow has been mended.
+                self._aside.of(waiting).held.add(waiting.id)
+                return None
+            return self._set_aside(waiting, sender, str(problem), now)
         except Exception as problem:
-            return self._raised(waiting, sender, problem)
+            return self._raised(waiting, sender, problem, now)
         steps = tuple(_in_parts(step) for step in steps)
         for step in steps:
             sender.conversation = step.conversation
@@ -146,15 +163,27 @@ class Processor:
                 sender.held = True
         return Result(waiting, steps=steps)
 
-    def _raised(self, waiting: Waiting, sender: _Sender, problem: Exception) -> Result:
+    def _raised(self, waiting: Waiting, sender: _Sender, problem: Exception, now: datetime) -> Result | None:
         what = origin(problem)
         _log.debug("the step raised", exc_info=True)
-        if waiting.attempts + 1 < STEP_TRIES:
+        is_message = isinstance(waiting.event, Received | Started)
+        tries = waiting.attempts + 1 if is_message else self._aside.of(waiting).tried(waiting.id)
+        if tries < STEP_TRIES:
             _log.warning("a step of %s raised %s; tried again", mask(waiting.sender), what)
             sender.held = True
-            return Result(waiting, retry=what)
-        _log.error("a message of %s is set aside: its step raised %s", mask(waiting.sender), what)
-        return Result(waiting, dead=f"its step raised {what}, {STEP_TRIES} times")
+            return Result(waiting, retry=what) if is_message else None
+        thing = "message" if is_message else "timer" if isinstance(waiting.event, TimerFired) else "answer"
+        _log.error("a %s of %s is set aside: its step raised %s", thing, mask(waiting.sender), what)
+        return self._set_aside(waiting, sender, f"its step raised {what}, {STEP_TRIES} times", now)
+
+    def _set_aside(self, waiting: Waiting, sender: _Sender, reason: str, now: datetime) -> Result:
+        """Return the row as dead; the journal says why, and the sender hears the apology, once."""
+        flows = self._flows[waiting.channel]
+        step = apology(self._store, flows, waiting, sender.conversation, reason, now, sender.opted_out)
+        if step is None:
+            return Result(waiting, dead=reason)
+        sender.conversation = step.conversation
+        return Result(waiting, steps=(step,), dead=reason)
 
     def _tell(self, waiting: Waiting, conversation: Conversation | None, problem: Exception) -> None:
         state = (conversation.flow, conversation.state) if conversation is not None else ("", "")
@@ -192,8 +221,18 @@ class Processor:
             except Exception as problem:
                 what = f"its step cannot be stored: {origin(problem)}"
                 _log.error("a message of %s is set aside: %s", mask(result.waiting.sender), what)
-                self._store.commit([Result(result.waiting, dead=what)], now)
+                self._commit_aside(result.waiting, what, now)
                 held.add(key)
+
+    def _commit_aside(self, waiting: Waiting, what: str, now: datetime) -> None:
+        """Set a row aside with an apology, or, where that cannot be stored either, without."""
+        sender = _Sender(self._store.conversation(waiting.channel, waiting.sender), waiting.opted_out)
+        try:
+            self._store.commit([self._set_aside(waiting, sender, what, now)], now)
+        except StoreError:
+            raise
+        except Exception:
+            self._store.commit([Result(waiting, dead=what)], now)
 
 
 def _in_parts(step: Step) -> Step:

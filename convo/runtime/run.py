@@ -20,6 +20,7 @@ from convo.runtime.deliver import Deliverer
 from convo.runtime.log import count, origin
 from convo.runtime.process import Processor
 from convo.runtime.receive import Receiver
+from convo.runtime.retention import Retention
 from convo.runtime.timers import Heard
 from convo.runtime.worker import Halt, Loop, Worker
 from convo.store.base import Store
@@ -46,6 +47,7 @@ class Runtime:
         random: Random | None = None,
         patience: timedelta = timedelta(minutes=10),
         services: Services | None = None,
+        keep: timedelta | None = None,
     ) -> None:
         self._store = store
         self._channels = tuple(channels)
@@ -67,11 +69,16 @@ class Runtime:
             )
             for each in self._channels
         ]
-        polled = dict(zip((each.name for each in self._channels), self._receivers, strict=True))
+        polled = {each.name: (each, one) for each, one in zip(self._channels, self._receivers, strict=True)}
+        began_at = clock.now()
 
         def hearing(channel: str) -> Heard:
-            receiver = polled.get(channel)
-            return Heard() if receiver is None else Heard(receiver.polled_at)
+            if channel not in polled:
+                return Heard()
+            served, receiver = polled[channel]
+            # What waited at the provider from before is polled first, also where later texts are pushed.
+            pushed = served.pushed and receiver.polled_at is not None
+            return Heard(receiver.polled_at, pushed, began_at)
 
         self._services = services or HttpServices({}, clock)
         self._caller = Caller(
@@ -91,7 +98,7 @@ class Runtime:
                 each.name,
                 clock,
                 random=self._random,
-                lifetime=each.lifetime,
+                limits=each.limits,
                 unknowns=each.unknowns,
                 ask_after=each.ask_after,
             )
@@ -115,6 +122,8 @@ class Runtime:
             for channel, loop in zip(self._channels, self._polling, strict=True)
         ]
         self._processing = worker("process", self._processor)
+        self._retention = Retention(store, keep) if keep is not None else None
+        self._retaining = [worker("retain", self._retention)] if self._retention is not None else []
         self._calling = worker("call", self._caller)
         self._delivering = [
             worker(f"deliver {channel.name}", loop)
@@ -128,7 +137,7 @@ class Runtime:
     def start(self) -> None:
         """Recover what a dead run left behind, and set the loops going."""
         self._recover()
-        workers = [*self._receiving, self._calling, self._processing, *self._delivering]
+        workers = [*self._retaining, *self._receiving, self._calling, self._processing, *self._delivering]
         self._threads = [worker.thread for worker in workers]
         for thread in self._threads:
             thread.start()
@@ -148,7 +157,13 @@ class Runtime:
     def stop(self, grace: timedelta = GRACE) -> None:
         """Let every loop finish the step in hand, at most ``grace`` in all, and close the transports."""
         self.halt.stop()
-        for worker in [*self._receiving, self._calling, self._processing, *self._delivering]:
+        for worker in [
+            *self._retaining,
+            *self._receiving,
+            self._calling,
+            self._processing,
+            *self._delivering,
+        ]:
             worker.wake()
         # What hangs is most likely a poll; the steps come first, so that it cannot use up their time.
         for thread in reversed(self._threads):
@@ -167,11 +182,22 @@ class Runtime:
         """Whether a loop has ended though nothing has asked for it."""
         return not self.halt.asked() and not all(thread.is_alive() for thread in self._threads)
 
+    @property
+    def store_fails(self) -> bool:
+        """Whether a loop could not read or write the store when it last tried."""
+        workers = [*self._receiving, self._calling, self._processing, *self._delivering]
+        return any(worker.store_fails for worker in workers)
+
+    def texts_stored(self) -> None:
+        """Step at once what somebody else, a webhook, has put into the inbox; from any thread."""
+        self._wake_processor()
+
     # -- a phone beside it ----------------------------------------------------------------------
 
     def poll_now(self) -> None:
         """Poll every channel at once: somebody beside us knows that a text waits there."""
-        for worker in self._receiving:
+        for polling, worker in zip(self._polling, self._receiving, strict=True):
+            polling.hurry()
             worker.wake()
 
     @property
@@ -187,7 +213,7 @@ class Runtime:
         # In the order a text passes: each loop wakes the next one before it rests itself.
         if self.heard < heard or not (self._processing.resting and self._calling.resting):
             return False
-        if not all(worker.resting for worker in self._delivering):
+        if not all(worker.resting for worker in [*self._delivering, *self._retaining]):
             return False
         return not empty or not any(self._leaves_soon(each.name) for each in self._channels)
 
@@ -260,6 +286,10 @@ class Runtime:
                 self.halt.wait,
                 self._caller,
             )
+            while self._retention is not None and not self.halt.asked():
+                next_at = self._retention.once(self._clock.now())
+                if next_at is None or next_at > self._clock.now():
+                    break
             for state in self.states:
                 for refused in state.refused.values():
                     raise refused

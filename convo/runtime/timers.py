@@ -25,17 +25,22 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What is known of a channel's texts: when it was last polled without error, or that it is pushed."""
+    """What is known of a channel's texts: when it was last polled without error, or that it is pushed.
+
+    ``since`` is when we began to listen: what was sent while nobody did may still be on its way.
+    """
 
     polled_at: datetime | None = None
     pushed: bool = False
+    since: datetime | None = None
 
     def covers(self, due_at: datetime, now: datetime) -> bool:
         """Return whether every text sent before ``due_at`` can be taken to be here."""
+        heard_from = due_at if self.since is None else max(due_at, self.since)
         if self.pushed:
-            return now >= due_at + PUSH_GRACE
+            return now >= heard_from + PUSH_GRACE
         polled = self.polled_at is not None and self.polled_at >= due_at
-        return polled or now >= due_at + DEAD_GRACE
+        return polled or now >= heard_from + DEAD_GRACE
 
 
 Hearing = Callable[[str], Heard]
@@ -51,15 +56,21 @@ class Due:
     next_at: datetime | None
 
 
-def due_timers(store: Store, hearing: Hearing, channels: Sequence[str], now: datetime) -> Due:
-    """Return which timers are to be stepped now.
+def due_timers(
+    store: Store,
+    hearing: Hearing,
+    channels: Sequence[str],
+    now: datetime,
+    held: frozenset[int] = frozenset(),
+) -> Due:
+    """Return which timers are to be stepped now; those ``held`` are left where they are.
 
     Of several that are overdue in one state the last reminder speaks, and giving up beats reminders.
     """
     next_at = store.next_timer()
     if next_at is None or next_at > now:
         return Due((), (), next_at)
-    rows = store.due(now, BATCH)
+    rows = [row for row in store.due(now, BATCH + len(held)) if row.id not in held]
     groups: dict[tuple[str, Address, int], list[Waiting]] = {}
     waits = False
     for row in rows:
@@ -77,7 +88,7 @@ def due_timers(store: Store, hearing: Hearing, channels: Sequence[str], now: dat
         kept = [events[id(event)] for event in chosen([_fired(row) for row in group])]
         fire += kept
         dropped += [Result(row) for row in group if row not in kept]
-    later = None if fire or dropped else now + LOOK_AGAIN if waits or rows else next_at
+    later = None if fire or dropped else now + LOOK_AGAIN if waits or rows or held else next_at
     return Due(tuple(fire), tuple(dropped), later)
 
 

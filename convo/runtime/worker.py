@@ -93,6 +93,11 @@ class Worker:
         """Whether the loop has done all there was, and nothing has woken it since."""
         return self._resting and not self._woken.is_set()
 
+    @property
+    def store_fails(self) -> bool:
+        """Whether the last call ended with a failure of the store."""
+        return self._store_failures > 0
+
     def _work(self) -> None:
         try:
             while not self._halt.asked():

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from convo.engine.conversation import Consent, Conversation, Event, Step, TimerFired
 from convo.messages import Address, Inbound, Outbound, Receipt, Status
+from convo.store.removed import Removed
 from convo.transports.base import Unreadable
 
 
@@ -257,7 +258,10 @@ class Store(Protocol):
         ...
 
     def calls(self, now: datetime, limit: int) -> list[PendingCall]:
-        """Return up to ``limit`` services that are to be asked now, oldest first."""
+        """Return up to ``limit`` services that are to be asked now, oldest first.
+
+        One that was wanted later than ``now`` comes from a clock that was set back since, and is asked too.
+        """
         ...
 
     def next_call(self) -> datetime | None:
@@ -307,7 +311,10 @@ class Store(Protocol):
         ...
 
     def unknown(self, channel: str, before: datetime, limit: int) -> list[OutboxRow]:
-        """Return up to ``limit`` rows of the channel, unknown since ``before`` or longer, oldest first."""
+        """Return up to ``limit`` rows of the channel, unknown since ``before`` or longer, oldest first.
+
+        A row dated an hour after ``before`` or later comes from a clock that was set back since, and counts.
+        """
         ...
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
@@ -352,6 +359,29 @@ class Store(Protocol):
 
     def inbox(self, status: InboxStatus | None = None) -> list[InboxRow]:
         """Return the inbox, oldest first."""
+        ...
+
+    # -- privacy --------------------------------------------------------------------------------
+
+    def forget(self, number: Address, now: datetime) -> Removed:
+        """Remove a person from every table of every channel, and their number from what others wrote.
+
+        Counts go on counting them. Whoever had opted out stays so: when the number is met again (a text of
+        theirs, an opening, something said to them), its opt-out is entered in the ledger anew.
+        """
+        ...
+
+    def prune(self, before: datetime, now: datetime, limit: int) -> Removed:
+        """Remove up to ``limit`` conversations in which nothing has happened since ``before``, open or not.
+
+        Their journal and outbounds go with them, and inbox rows as old that no conversation left stands
+        on. One stays while a timer of its, or something for its sender, waits, and a sender's last one while
+        they still write. The consent ledger stays. Nothing removed: there is no more to remove.
+        """
+        ...
+
+    def scrub(self) -> None:
+        """Have no byte of what was removed left in any file of the store."""
         ...
 
     def close(self) -> None:

@@ -59,9 +59,11 @@ INVARIANTS: tuple[Invariant, ...] = (
     ),
     Invariant(
         "conversations are counted",
-        "A sender's conversations are numbered 1, 2, 3 without a gap.",
+        "A sender's conversations are numbered 1, 2, 3 without a gap, but for the oldest that were pruned.",
         "SELECT 'conversations on ' || channel, sender, count(*) || ' rows, numbered up to ' || max(number)"
-        " FROM conversations GROUP BY channel, sender HAVING count(*) != max(number) OR min(number) != 1",
+        " FROM conversations GROUP BY channel, sender HAVING count(*) != max(number) - min(number) + 1"
+        " OR min(number) != 1 AND NOT EXISTS (SELECT 1 FROM tally t WHERE t.channel = conversations.channel"
+        " AND t.what = 'conversation')",
     ),
     Invariant(
         "ended is dated",
@@ -109,7 +111,10 @@ INVARIANTS: tuple[Invariant, ...] = (
         " WHERE i.channel = j.channel AND i.sender = j.sender AND i.kind = 'text' AND i.status = 'done')"
         " || ' done' FROM journal j WHERE json_extract(j.record, '$.event') = 'received'"
         # The text that leaves a conversation for another flow is a step of both.
-        " AND json_extract(j.record, '$.ended') IS NOT 'left' GROUP BY j.channel, j.sender"
+        " AND json_extract(j.record, '$.ended') IS NOT 'left'"
+        # What was set aside is not done; it may be stepped later, when a person says so.
+        " AND coalesce(json_extract(j.record, '$.fault'), '') NOT LIKE 'set aside: %'"
+        " GROUP BY j.channel, j.sender"
         " HAVING count(*) > (SELECT count(*) FROM inbox i WHERE i.channel = j.channel"
         " AND i.sender = j.sender AND i.kind = 'text' AND i.status = 'done')",
     ),
@@ -118,7 +123,10 @@ INVARIANTS: tuple[Invariant, ...] = (
         "A sender one of whose texts is done, and not dropped by hand, has a step in the journal.",
         "SELECT 'inbox ' || i.id, i.sender, '' FROM inbox i WHERE i.status = 'done' AND i.kind = 'text'"
         " AND i.reason NOT LIKE 'dropped by hand%' AND NOT EXISTS (SELECT 1 FROM journal j"
-        " WHERE j.channel = i.channel AND j.sender = i.sender)",
+        " WHERE j.channel = i.channel AND j.sender = i.sender)"
+        # Somebody who has opted out is heard, and not answered; their steps may be forgotten or pruned.
+        " AND coalesce((SELECT c.kind FROM consent c WHERE c.channel = i.channel AND c.number = i.sender"
+        " ORDER BY c.id DESC LIMIT 1), '') != 'opt-out'",
     ),
     Invariant(
         "dead is explained",
@@ -171,6 +179,54 @@ INVARIANTS: tuple[Invariant, ...] = (
         "SELECT 'timer ' || t.id, t.sender, t.name FROM timers t LEFT JOIN conversations v"
         " ON v.channel = t.channel AND v.sender = t.sender AND v.number = t.number"
         " WHERE v.number IS NULL OR v.ended IS NOT NULL OR v.entry != t.entry",
+    ),
+    Invariant(
+        "a timer fires once",
+        "A timer is stepped no more often than it was set.",
+        "SELECT 'timers of conversation ' || number || ' on ' || channel, sender,"
+        " name || ' for ' || due_at || ': set ' || sum(was_set) || ', fired ' || sum(fired) FROM"
+        " (SELECT channel, sender, number, json_extract(record, '$.name') AS name,"
+        " json_extract(record, '$.due_at') AS due_at, 0 AS was_set, 1 AS fired FROM journal"
+        " WHERE json_extract(record, '$.event') = 'timer' UNION ALL"
+        " SELECT j.channel, j.sender, j.number, json_extract(t.value, '$[0]'),"
+        " json_extract(t.value, '$[1]'), 1, 0 FROM journal j, json_each(j.record, '$.timers') t)"
+        " GROUP BY channel, sender, number, name, due_at HAVING sum(fired) > sum(was_set)",
+    ),
+    Invariant(
+        "no timer fires early",
+        "A timer is stepped at its time or later.",
+        "SELECT 'step ' || step || ' of conversation ' || number || ' on ' || channel, sender,"
+        " json_extract(record, '$.name') || ' is due ' || json_extract(record, '$.due_at') FROM journal"
+        " WHERE json_extract(record, '$.event') = 'timer'"
+        " AND json_extract(record, '$.now') < json_extract(record, '$.due_at')",
+    ),
+    Invariant(
+        "an answer is stepped once",
+        "No conversation has more steps made of a service's answers than calls that are done.",
+        "SELECT 'calls of conversation ' || j.number || ' on ' || j.channel, j.sender,"
+        " count(*) || ' answers stepped' FROM journal j"
+        " WHERE json_extract(j.record, '$.event') = 'call' GROUP BY j.channel, j.sender, j.number"
+        " HAVING count(*) > (SELECT count(*) FROM calls k WHERE k.channel = j.channel"
+        " AND k.sender = j.sender AND k.number = j.number AND k.status = 'done' AND k.result != '')",
+    ),
+    Invariant(
+        "one key for one call",
+        "No two calls have one key, or a service could not tell them apart.",
+        "SELECT 'calls ' || min(id) || ' and ' || max(id), min(sender), '' FROM calls"
+        " GROUP BY key HAVING count(*) > 1",
+    ),
+    Invariant(
+        "calls of open conversations",
+        "A service is asked only for an open conversation, in the state that asked.",
+        "SELECT 'call ' || k.id, k.sender, k.service FROM calls k LEFT JOIN conversations v"
+        " ON v.channel = k.channel AND v.sender = k.sender AND v.number = k.number"
+        " WHERE k.status = 'waiting' AND (v.number IS NULL OR v.ended IS NOT NULL OR v.entry != k.entry)",
+    ),
+    Invariant(
+        "held is explained",
+        "An outbound that is blocked or unknown says why.",
+        "SELECT 'outbox ' || o.id, o.recipient, o.status FROM outbox o"
+        " WHERE o.status IN ('blocked', 'unknown') AND o.reason = ''",
     ),
 )
 """Every invariant; a new table or status brings its own."""

@@ -170,6 +170,8 @@ def record(step: Step) -> str:
             "after": step.conversation.state,
             "entry": step.conversation.entry,
             "ended": step.conversation.ended,
+            "language": step.conversation.language,
+            "tries": step.conversation.tries,
             "data": json.loads(encode(step.conversation.data)),
             "said": [[outbound.recipient, outbound.kind, outbound.text] for outbound in step.outbound],
             "timers": [[timer.name, stamp(timer.due_at)] for timer in step.timers],

@@ -47,7 +47,9 @@ from convo.store.base import (
     Settlement,
     Waiting,
 )
+from convo.store.removed import Removed
 from convo.store.rows import conversation_of, conversation_row, moment, record, stamp, storable, stored
+from convo.store.sqlite_forgotten import Vanished, is_forgotten, not_seen, recall, still_there
 from convo.store.sqlite_past import SqlitePast, charges, day
 from convo.transports.base import Unreadable
 
@@ -59,6 +61,9 @@ APPLICATION_ID = 0x434F4E56
 
 _DID_NOT_LEAVE = (Status.QUEUED, Status.FAILED, Status.BLOCKED, Status.EXPIRED)
 _SPENT_KEPT = timedelta(days=7)
+
+CLOCK_SET_BACK = timedelta(hours=1)
+"""A row of the outbox dated so much ahead was written before the clock was set back."""
 
 BUSY_SECONDS = 10.0
 """How long a statement waits for another process before it gives up."""
@@ -111,7 +116,14 @@ class SqliteStore:
         self._db.execute("PRAGMA foreign_keys = ON")
         for number, script in enumerate(migrations[version:], version + 1):
             settings = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number};"
-            self._db.executescript(f"BEGIN IMMEDIATE;\n{script}\n{settings}\nCOMMIT;")
+            try:
+                self._db.executescript(f"BEGIN IMMEDIATE;\n{script}\n{settings}\nCOMMIT;")
+            except sqlite3.OperationalError:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                # Another process may have brought the file up to date at the same moment.
+                if self._db.execute("PRAGMA user_version").fetchone()[0] < number:
+                    raise
 
     def lock_for_run(self) -> None:
         """Make this process the one that runs on the file.
@@ -125,7 +137,8 @@ class SqliteStore:
             import fcntl
         except ImportError:  # no such lock on this platform: SQLite's own locks remain
             return
-        handle = os.open(self.path + ".lock", os.O_CREAT | os.O_RDWR, 0o600)
+        # By another name, a link, it is the same store.
+        handle = os.open(os.path.realpath(self.path) + ".lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as taken:
@@ -173,7 +186,8 @@ class SqliteStore:
             for each in ordered
         ]
         with self._write() as db:
-            new = db.executemany(_sql("accept"), rows).rowcount if rows else 0
+            new = max(0, db.executemany(_sql("accept"), not_seen(db, channel, rows)).rowcount) if rows else 0
+            recall(db, ((channel, each.sender) for each in messages))
             odd = [(channel, stamp(each.received_at), storable(each.raw), each.reason) for each in unreadable]
             if odd:
                 db.executemany(_sql("accept_unreadable"), odd)
@@ -187,6 +201,7 @@ class SqliteStore:
             for each in openings
         ]
         with self._write() as db:
+            recall(db, ((each.channel, each.recipient) for each in openings))
             return db.executemany(_sql("request"), rows).rowcount if rows else 0
 
     def cursor(self, channel: str) -> str | None:
@@ -280,6 +295,15 @@ class SqliteStore:
 
     def commit(self, results: Sequence[Result], now: datetime) -> None:
         """Write what steps did, in one transaction."""
+        try:
+            self._commit(results, now, check=True)
+        except Vanished:
+            # Somebody was forgotten after the claim: nothing of theirs is written.
+            with self._lock, self._telling():
+                results = still_there(self._db, results)
+            self._commit(results, now, check=False)
+
+    def _commit(self, results: Sequence[Result], now: datetime, *, check: bool) -> None:
         last: dict[tuple[str, str, int], Conversation] = {}
         journal, outbound, timers, consent, finished, fired = [], [], [], [], [], []
         calls, answered = [], []
@@ -330,7 +354,11 @@ class SqliteStore:
                 ("finish", finished),
             ):
                 if rows:
-                    db.executemany(_sql(statement), rows)
+                    found = db.executemany(_sql(statement), rows).rowcount
+                    if check and statement in ("drop_timer", "call_done", "finish") and found < len(rows):
+                        raise Vanished
+            if outbound:
+                recall(db, ((row[0], row[1]) for row in outbound))
 
     # -- deliver ------------------------------------------------------------------------------------
 
@@ -375,7 +403,8 @@ class SqliteStore:
 
     def unknown(self, channel: str, before: datetime, limit: int) -> list[OutboxRow]:
         """Return rows of the channel that have been unknown since ``before``, oldest first."""
-        return [_outbox_row(row) for row in self._rows("unknown", channel, stamp(before), limit)]
+        ahead = stamp(before + CLOCK_SET_BACK)
+        return [_outbox_row(row) for row in self._rows("unknown", channel, stamp(before), ahead, limit)]
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
         """Write what the provider said about rows that were marked sending."""
@@ -425,7 +454,10 @@ class SqliteStore:
     def opted_out(self, channel: str, number: Address) -> bool:
         """Return whether the last entry of the ledger for that number is an opt-out."""
         found = self._rows("opted_out", channel, number)
-        return bool(found and found[0][0])
+        if not found:
+            with self._lock, self._telling():
+                return is_forgotten(self._db, channel, number)
+        return bool(found[0][0])
 
     def conversation(self, channel: str, sender: Address) -> Conversation | None:
         """Return the sender's open conversation, else the one that ended last, else None."""
@@ -477,6 +509,40 @@ class SqliteStore:
         from convo.store.sqlite_views import SqliteViews  # which knows this module
 
         return SqliteViews(self._db, self._lock, self.path)
+
+    # -- privacy ------------------------------------------------------------------------------------
+
+    def forget(self, number: Address, now: datetime) -> Removed:
+        """Remove a person from every table of every channel, and their number from what others wrote."""
+        from convo.store.sqlite_privacy import forget  # seldom asked for
+
+        with self._overwriting(), self._write() as db:
+            return forget(db, number, now)
+
+    def prune(self, before: datetime, now: datetime, limit: int) -> Removed:
+        """Remove up to ``limit`` conversations untouched since ``before``, and inbox rows as old."""
+        from convo.store.sqlite_privacy import prune  # seldom asked for
+
+        with self._overwriting(), self._write() as db:
+            return prune(db, before, now, limit)
+
+    def scrub(self) -> None:
+        """Have no byte of what was removed left in any file of the store."""
+        from convo.store.sqlite_privacy import scrub  # seldom asked for
+
+        with self._lock, self._telling():
+            scrub(self._db)
+
+    @contextlib.contextmanager
+    def _overwriting(self) -> Iterator[None]:
+        """Have SQLite write zeros over what is removed."""
+        with self._lock, self._telling():
+            self._db.execute("PRAGMA secure_delete = ON")
+            try:
+                yield
+            finally:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("PRAGMA secure_delete = OFF")
 
     # -- transactions -------------------------------------------------------------------------------
 

@@ -131,6 +131,14 @@ class SqliteViews:
             outbox=tuple(_outbox_row(row) for row in self._rows("outbox_of", who)),
         )
 
+    def people(self) -> list[tuple[str, Address]]:
+        """Return everybody of whom the journal tells, by channel."""
+        return [(row["channel"], Address(row["sender"])) for row in self._rows("people")]
+
+    def flows_told(self) -> list[tuple[str, str]]:
+        """Return every flow of which the journal tells, by channel."""
+        return [(row["channel"], row["flow"]) for row in self._rows("flows_told")]
+
     # -- rows ---------------------------------------------------------------------------------------
 
     def outbox_rows(self, statuses: Sequence[str], channel: str | None = None) -> list[OutboxRow]:

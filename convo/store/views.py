@@ -168,6 +168,14 @@ class Views(Protocol):
         """Return what is known of a number, a view for each channel that knows it."""
         ...
 
+    def people(self) -> list[tuple[str, Address]]:
+        """Return everybody of whom the journal tells, by channel."""
+        ...
+
+    def flows_told(self) -> list[tuple[str, str]]:
+        """Return every flow of which the journal tells, by channel."""
+        ...
+
     def outbox_rows(self, statuses: Sequence[str], channel: str | None = None) -> list[OutboxRow]:
         """Return the outbounds with one of these statuses that nobody has dropped, oldest first."""
         ...

@@ -178,3 +178,23 @@ def test_nothing_overtakes_what_is_unknown_where_that_is_wanted(store: Store) ->
     assert texts(store, 6) == ["one"]
     settle(store, first.outbound.id, Status.SENT)
     assert texts(store, 6) == ["two"]
+
+
+def test_a_clock_that_is_set_back_reorders_and_holds_nothing(opened: Opened) -> None:
+    """Written at 2 s, and then it is a minute less: what nobody holds leaves, in the order it was said."""
+    store = opened.store
+    say(store, "first", "second")
+    (first,) = marked(store, now=-60)
+    assert first.outbound.text == "first"
+    store.settle([Settlement(first.outbound.id, Status.QUEUED, "busy", retry_at=at(-50))], at(-60))
+    assert marked(store, now=-59) == []
+    assert [row.outbound.text for row in marked(store, now=-49)] == ["first"]
+
+
+def test_a_clock_that_is_set_back_by_hours_does_not_hide_what_is_unknown(opened: Opened) -> None:
+    store = opened.store
+    say(store, "hello")
+    (row,) = marked(store)
+    store.settle([Settlement(row.outbound.id, Status.UNKNOWN, reason="the line broke")], at(4))
+    assert store.unknown(CHANNEL, at(3), 10) == []
+    assert [each.outbound.id for each in store.unknown(CHANNEL, at(4 - 3_601), 10)] == [row.outbound.id]

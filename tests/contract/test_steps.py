@@ -196,6 +196,7 @@ def test_a_service_is_asked_and_its_answer_waits_for_a_step(opened: Opened) -> N
     store = opened.again()
     assert store.claim(10) == [], "a text waits while a service is being asked"
     assert store.next_call() == at(2)
+    assert len(store.calls(at(-3_600), 10)) == 1, "the clock was set back, and somebody waits"
     (call,) = store.calls(at(2), 10)
     assert (call.service, call.given, call.attempts) == ("bus_times", '{"stop":"Town","seats":3}', 0)
     store.call_again(call.id, at(7), "it answered 503")

@@ -93,10 +93,12 @@ SELECT o.id, o.channel, o.recipient, o.text, o.kind, o.status, o.created_at, o.a
     coalesce((SELECT c.kind = 'opt-out' FROM consent c
         WHERE c.channel = o.channel AND c.number = o.recipient ORDER BY c.id DESC LIMIT 1), 0) AS opted_out
 FROM outbox o INDEXED BY outbox_in_order
-WHERE o.channel = ?1 AND o.status = 'queued' AND o.next_at <= ?2
+WHERE o.channel = ?1 AND o.status = 'queued'
+    -- A row written later than now: the clock has been set back. What nobody holds does not wait for it to catch up.
+    AND (o.next_at <= ?2 OR (o.changed_at > ?2 AND (o.attempts > 0 OR o.next_at = o.created_at)))
     AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.channel = o.channel AND e.recipient = o.recipient
         AND e.id < o.id AND e.status IN ('queued', 'sending')
-        AND NOT (e.status = 'queued' AND e.attempts = 0 AND e.next_at > ?2))
+        AND NOT (e.status = 'queued' AND e.attempts = 0 AND e.next_at > ?2 AND e.next_at > e.created_at))
     AND (?4 OR NOT EXISTS (SELECT 1 FROM outbox u WHERE u.channel = o.channel AND u.recipient = o.recipient
         AND u.id < o.id AND u.status = 'unknown'))
 ORDER BY o.id
@@ -121,7 +123,10 @@ INSERT INTO calls (channel, sender, number, entry, service, given, key, created_
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: calls_to_make
-SELECT * FROM calls WHERE status = 'waiting' AND next_at <= ? ORDER BY next_at, id LIMIT ?
+SELECT * FROM calls WHERE status = 'waiting'
+    -- One that was wanted later than now: the clock has been set back, and somebody waits for the answer.
+    AND (next_at <= ?1 OR created_at > ?1)
+ORDER BY next_at, id LIMIT ?2
 
 -- name: next_call
 SELECT min(next_at) FROM calls WHERE status = 'waiting'
@@ -154,7 +159,7 @@ ORDER BY k.id
 LIMIT ?
 
 -- name: unknown
-SELECT * FROM outbox WHERE channel = ? AND status = 'unknown' AND changed_at <= ? ORDER BY id LIMIT ?
+SELECT * FROM outbox WHERE channel = ? AND status = 'unknown' AND (changed_at <= ? OR changed_at > ?) ORDER BY id LIMIT ?
 
 -- name: next_outbound
 SELECT min(next_at) FROM outbox WHERE channel = ? AND status = 'queued'

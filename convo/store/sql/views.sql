@@ -24,8 +24,12 @@ WHERE status IN ('unknown', 'failed', 'blocked', 'expired') AND reason NOT LIKE 
 GROUP BY channel, status, reason ORDER BY count(*) DESC, status, reason
 
 -- name: flows
-SELECT flow, state, ended, count(*) AS found FROM conversations
-GROUP BY flow, CASE WHEN ended IS NULL THEN state END, ended
+SELECT flow, state, ended, sum(found) AS found FROM (
+    SELECT flow, CASE WHEN ended IS NULL THEN state END AS state, ended, 1 AS found FROM conversations
+    -- Those that are gone are counted on.
+    UNION ALL SELECT flow, NULL, word, found FROM tally WHERE what = 'conversation'
+)
+GROUP BY flow, state, ended
 ORDER BY flow, state, ended
 
 -- name: timers
@@ -51,6 +55,12 @@ SELECT * FROM journal WHERE channel = ? AND sender = ? ORDER BY number DESC, ste
 
 -- name: count_steps_of
 SELECT count(*) FROM journal WHERE channel = ? AND sender = ?
+
+-- name: people
+SELECT DISTINCT channel, sender FROM journal ORDER BY channel, sender
+
+-- name: flows_told
+SELECT DISTINCT channel, flow FROM journal ORDER BY channel, flow
 
 -- name: timers_of
 SELECT name, due_at FROM timers WHERE channel = ? AND sender = ? ORDER BY due_at
