@@ -12,13 +12,16 @@ import click
 from convo.errors import ConvoError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "new": ("convo.cli.new", "Write a flow to begin with, and transcripts that pass."),
     "run": ("convo.cli.run", "Run a flow: receive texts, answer them, until stopped."),
     "start": ("convo.cli.start", "Open conversations from our side, with one person or a list."),
     "chat": ("convo.cli.chat", "Text with a flow on a simulated phone; nothing is kept."),
     "studio": ("convo.cli.studio", "Try a flow on a page in the browser: phones, diagram, timers."),
     "check": ("convo.cli.check", "Show every problem of flow files."),
     "test": ("convo.cli.test", "Run transcripts (*.test.yaml)."),
+    "explore": ("convo.cli.explore", "Write transcripts that take every transition of a flow."),
     "machine": ("convo.cli.machine", "Print the explicit machine that a flow really is."),
+    "why": ("convo.cli.why", "Say why a step went as it did, and which lines decided."),
     "graph": ("convo.cli.graph", "Draw a flow as a picture: Mermaid, DOT, SVG or PNG."),
     "translate": ("convo.cli.translate", "Keep a flow's words in another language up to date."),
     "config": ("convo.cli.config", "Check a configuration of channels, services and secrets."),
@@ -26,6 +29,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "conversation": ("convo.cli.conversation", "How one sender's conversation stands, and its last steps."),
     "inbox": ("convo.cli.inbox", "Messages that were set aside: list, retry, drop."),
     "outbox": ("convo.cli.outbox", "Texts that did not leave: list, resend, drop."),
+    "replay": ("convo.cli.replay", "Make the steps of a store's journal again, by the same flow or another."),
+    "forget": ("convo.cli.forget", "Remove one person from a store, for good."),
     "store": ("convo.cli.store", "Check, audit and back up a store."),
     "schema": ("convo.cli.schema", "Print the JSON Schema of flow files, for an editor."),
     "emulate": ("convo.cli.emulate", "Run the stand-in of a provider on this machine."),
@@ -128,5 +133,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
             " prints when the environment variable CONVO_TRACEBACK is set to 1",
             err=True,
         )
-        return 1
+        return 70
     return code if isinstance(code, int) else 0

@@ -68,7 +68,7 @@ def warn_of_lost_states(store: Store, config: Config) -> None:
         if compiled is None or compiled.has_state(state):
             continue
         flow = compiled.flow
-        target = flow.moved.get(state)
+        target = flow.moved_to(state)
         if target is None or not compiled.has_state(target):
             _log.warning(
                 "%s in state '%s', which %s no longer has; their messages will be set aside. Write"

@@ -92,7 +92,7 @@ def read_line(line: bytes) -> tuple[Address, str] | None:
 
 def written(recipient: Address, text: str) -> str:
     """Write a reply for a pipe: ``+NUMBER: text``, its further lines indented by two spaces."""
-    return f"{recipient}: " + "\n  ".join(_lines(text))
+    return f"{recipient}: " + "\n  ".join(visible_lines(text))
 
 
 class Pipe:
@@ -191,7 +191,7 @@ class Terminal:
         from rich.text import Text
 
         to = "" if recipient == PHONE else f"to {recipient}  "
-        shown = "\n      ".join(_lines(text))
+        shown = "\n      ".join(visible_lines(text))
         self._above_the_prompt(
             Text.assemble(("  ◂   ", "green"), (to, "dim"), (shown, "bold green"), end="\n")
         )
@@ -231,7 +231,7 @@ def _typed() -> str:
     return readline.get_line_buffer()
 
 
-def _lines(text: str) -> list[str]:
+def visible_lines(text: str) -> list[str]:
     """Return the lines of a text; what could steer a terminal is made visible."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return ["".join(_visible(letter) for letter in line) for line in lines]

@@ -27,7 +27,7 @@ FORMS = ("text", "json")
 @click.option(
     "--transport",
     metavar="NAME",
-    help="console (this terminal, or a pipe), telstra_v2, or one that a package offers.  [default: console]",
+    help="console (this terminal, or a pipe), a name, or a description (FILE.yaml).  [default: console]",
 )
 @click.option("--store", metavar="PATH|memory", help="Where to remember.  [default: convo.db]")
 @click.option(
@@ -41,6 +41,16 @@ FORMS = ("text", "json")
 )
 @click.option("--once", is_flag=True, help="Take what is there, answer it and exit: fit for cron.")
 @click.option("--emulate", is_flag=True, help="Emulate the provider here, with your terminal as its phone.")
+@click.option(
+    "--push",
+    metavar="URL",
+    help="Have the provider call us at URL instead of polling it: the public address of this program.",
+)
+@click.option(
+    "--listen",
+    metavar="ADDRESS",
+    help="With --push: where to listen.  [default: 127.0.0.1:8080]",
+)
 @click.option("--log-level", type=click.Choice(LEVELS), help="What is logged on stderr.")
 @click.option("--log", type=click.Choice(FORMS), help="How it is logged.  [default: text]")
 def command(
@@ -53,6 +63,8 @@ def command(
     poll: float | None,
     once: bool,
     emulate: bool,
+    push: str | None,
+    listen: str | None,
     log_level: str | None,
     log: str | None,
 ) -> int:
@@ -64,10 +76,28 @@ def command(
     telstra_v2 reads TELSTRA_CLIENT_ID, TELSTRA_CLIENT_SECRET, and where the defaults do not do
     TELSTRA_BASE_URL, TELSTRA_TOKEN_URL and TELSTRA_NUMBER from the environment.
 
+    With --push the path of the webhook holds a secret, from KANNEL_PUSH_SECRET (TELSTRA_, TWILIO_ …).
+
     What stands on the command line goes before what stands in the file of --config.
 
     Ctrl-C or SIGTERM ends it after the step in hand.
     """
     from convo.cli.service import Options, serve
 
-    return serve(Options(flow, config, channel, transport, store, greet, poll, once, emulate, log_level, log))
+    return serve(
+        Options(
+            flow=flow,
+            config=config,
+            channels=channel,
+            transport=transport,
+            store=store,
+            greet=greet,
+            poll=poll,
+            once=once,
+            emulate=emulate,
+            log_level=log_level,
+            log=log,
+            push=push,
+            listen=listen,
+        )
+    )

@@ -24,6 +24,7 @@ import click
 
 from convo.cli.opening import greet, numbers_to_greet, warn_of_lost_states
 from convo.cli.phone import PHONE, Network, Phone, Pipe, Terminal, converse
+from convo.cli.pushed import Web, check_once, check_one, secret_of, web_of_options
 from convo.cli.relay import Relay
 from convo.clock import Clock, SystemClock
 from convo.emulators import EMULATORS
@@ -34,17 +35,29 @@ from convo.errors import ConfigError, ConvoError
 from convo.flow.parse import load_flow
 from convo.messages import Address
 from convo.runtime.calls import HttpServices, services_of
-from convo.runtime.config import CONSOLE, FILE, STORE, ChannelConfig, Config, read_config
+from convo.runtime.config import (
+    CONSOLE,
+    DESCRIPTION,
+    FILE,
+    PUSHED_POLL,
+    STORE,
+    ChannelConfig,
+    Config,
+    read_config,
+)
 from convo.runtime.deliver import LISTED_AFTER
 from convo.runtime.health import Health, published
 from convo.runtime.log import configure, origin
-from convo.runtime.policy import REPLY_LIFETIME, Unknowns
+from convo.runtime.policy import Unknowns
 from convo.runtime.run import Channel, Runtime
 from convo.store import open_store
 from convo.transports import create as create_transport
 from convo.transports import names as transport_names
 from convo.transports.base import Transport
 from convo.transports.console import Console
+
+FAULT = 70
+"""The exit code after a fault of convo itself: unlike the codes of mistakes, starting anew may help."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +77,8 @@ class Options:
     emulate: bool = False
     log_level: str | None = None
     log: str | None = None
+    push: str | None = None
+    listen: str | None = None
 
 
 def serve(options: Options) -> int:
@@ -101,6 +116,7 @@ def _serve(options: Options, signals: Signals) -> int:
         store = open_store(config.store)
         ends.callback(store.close)
         store.lock_for_run()
+        web = Web(config, transports, store)
         warn_of_lost_states(store, config)
         if isinstance(phone, Terminal):
             phone.introduce()
@@ -112,7 +128,7 @@ def _serve(options: Options, signals: Signals) -> int:
         check_services(config)
         greet(store, config, numbers, clock)
         runtime = Runtime(
-            store,
+            web.store,
             {each.name: each.flows for each in config.channels},
             [
                 Channel(
@@ -123,7 +139,8 @@ def _serve(options: Options, signals: Signals) -> int:
                     each.sources,
                     Unknowns(each.unknown),
                     each.ask_after or LISTED_AFTER,
-                    each.expire or REPLY_LIFETIME,
+                    each.limits,
+                    bool(each.push),
                 )
                 for each in config.channels
             ],
@@ -132,14 +149,17 @@ def _serve(options: Options, signals: Signals) -> int:
             # A person at a console sees at once that the store fails; a provider's texts are borne longer.
             patience=timedelta(seconds=3) if has_phone else timedelta(minutes=10),
             services=HttpServices(config.services, clock),
+            keep=config.keep,
         )
-        ends.enter_context(published(Health(runtime, clock), config.health_file, config.health_port))
+        health = Health(runtime, clock)
+        ends.enter_context(published(health, config.health_file, config.health_port))
+        web.open(runtime, health, clock, ends)
         for each in config.channels:
             served = ", ".join(each.flows.flows)
             _log.info(
                 "start: %s on %s, store %s", served, each.name, config.store, extra={"channel": each.name}
             )
-        return _run(options, config, runtime, phone, network, signals)
+        return _run(options, config, runtime, web, phone, network, signals)
 
 
 def check_services(config: Config) -> None:
@@ -162,6 +182,7 @@ def _run(
     options: Options,
     config: Config,
     runtime: Runtime,
+    web: Web,
     phone: Phone | None,
     network: Network | None,
     signals: Signals,
@@ -181,13 +202,14 @@ def _run(
         _log.info("stop: asked to")
     finally:
         signals.ignore()
+        web.end()
         runtime.stop()
     error = runtime.halt.error
     if isinstance(error, ConvoError):
         raise _explained(error, config, runtime)
     if error is not None:
         click.echo(f"stopped by a fault of convo itself ({origin(error)}); please report it", err=True)
-        return 1
+        return FAULT
     return 0
 
 
@@ -211,16 +233,22 @@ def _config(options: Options) -> Config:
     if options.config is not None:
         if options.transport is not None:
             raise ConfigError(f"--transport goes with a flow; with --config, {options.config} says it")
+        if options.push is not None or options.listen is not None:
+            raise ConfigError(f"--push and --listen go with a flow; with --config, {options.config} says it")
         config = read_config(options.config, os.environ, only=options.channels, emulate=options.emulate)
     elif options.flow is not None:
         if options.channels:
             raise ConfigError("--channel goes with --config; a flow alone runs on one channel")
-        config = _of_one_flow(options.flow, options.transport or CONSOLE)
+        config = _of_one_flow(options)
     else:
         hint = f"; there is a {FILE} here: convo run --config {FILE}" if Path(FILE).is_file() else ""
         raise ConfigError(
             f"nothing to run: name a FLOW (convo run FLOW), or a file of channels (--config FILE){hint}"
         )
+    if options.once or options.emulate:
+        config = replace(config, web=None)
+    if options.once:
+        check_once(config)
     channels = config.channels
     if options.poll is not None:
         channels = tuple(replace(each, poll=timedelta(seconds=options.poll)) for each in channels)
@@ -233,15 +261,26 @@ def _config(options: Options) -> Config:
     )
 
 
-def _of_one_flow(path: Path, transport: str) -> Config:
-    flow = compile_flow(load_flow(path))
+def _of_one_flow(options: Options) -> Config:
+    assert options.flow is not None
+    transport, environ = options.transport or CONSOLE, dict(os.environ)
+    if transport.endswith((".yaml", ".yml")):
+        transport, environ[DESCRIPTION] = "generic", transport
+    web = web_of_options(options.push, options.listen)
+    if web is not None and (transport == CONSOLE or options.emulate):
+        raise ConfigError("--push goes with the transport of a provider, and not with --emulate")
+    flow = compile_flow(load_flow(options.flow))
     known = (CONSOLE, *transport_names())
     if transport not in known:
         near = get_close_matches(transport, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(f"there is no transport {transport!r}{hint}  (transports: {', '.join(known)})")
     flows = ChannelFlows(transport, {flow.flow.name: flow}, flow.flow.name)
-    return Config((ChannelConfig(transport, transport, flows, environ=os.environ),), store=STORE)
+    channel = ChannelConfig(transport, transport, flows, environ=environ)
+    if web is not None:
+        secret = secret_of(transport, environ)
+        channel = replace(channel, push=True, hook=True, secret=secret, poll=PUSHED_POLL)
+    return Config((channel,), store=STORE, web=web)
 
 
 def _check_phone(config: Config) -> None:
@@ -291,6 +330,7 @@ def _outside(
                 channel.transport, channel=channel.name, clock=clock, environ=channel.environ
             )
         }
+        check_one(channel, transports[channel.name], config.web)
     for transport in transports.values():
         ends.callback(transport.close)
     return transports, None

@@ -1,133 +1,34 @@
-"""A phone for tests: the real runtime, its loops called one after another, on a clock that stands.
+"""A phone for tests: texts go in, replies come out, time passes as the test says.
 
-Nothing here is a second engine: a text goes through the transport, the inbox, the step, the outbox and
-the transport again, as it does in ``convo run``.
+Behind it is a ``World``: the real inbox, machine and outbox, with a provider in memory.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
-from typing import Any
+from typing import Self
 from zoneinfo import ZoneInfo
 
-from convo.analysis.transcripts import SENDER, Text
-from convo.engine.conversation import Conversation, Step
-from convo.engine.machine import compile_flow
-from convo.engine.opening import ChannelFlows
-from convo.flow.given import read_given
-from convo.flow.parse import load_flow
-from convo.flow.values import Value, encode, parse_duration
-from convo.messages import Address, Inbound
-from convo.runtime.calls import Caller
-from convo.runtime.deliver import Deliverer
-from convo.runtime.process import Processor
-from convo.runtime.receive import Receiver
-from convo.runtime.run import drain
-from convo.runtime.timers import Heard
-from convo.store import Store, open_store
-from convo.store.base import Opening, Result
-from convo.testing.fakes import FakeClock, FakeServices, FakeTransport
+from convo.analysis.transcripts_model import SENDER, Text
+from convo.engine.machine import CompiledFlow
+from convo.errors import Fault
+from convo.flow.values import Value, parse_duration, show
+from convo.messages import Address
+from convo.testing.fakes import FakeClock
+from convo.testing.world import CHANNEL, World
 
-CHANNEL = "fake"
-
-
-class World:
-    """One running convo with a fake provider: the flow, its store, its loops. Shared by its phones.
-
-    With ``reload`` everything but the store's file is thrown away and built anew before each text, so
-    that a conversation has to survive saving and loading between any two messages.
-    """
-
-    def __init__(self, flow: str | Path, *, clock: FakeClock | None = None, reload: bool = False) -> None:
-        self.path = Path(flow)
-        self.clock = clock or FakeClock()
-        self.reload = reload
-        self._folder = tempfile.TemporaryDirectory() if reload else None
-        self._spec = str(Path(self._folder.name) / "test.db") if self._folder else "memory"
-        self.transport = FakeTransport(self.clock, channel=CHANNEL)
-        self.store: Store = open_store(self._spec)
-        self._openings = 0
-        self.services = FakeServices()
-        self._build()
-
-    def _build(self) -> None:
-        compiled = compile_flow(load_flow(self.path))
-        self.flow = compiled.flow
-        flows = ChannelFlows(CHANNEL, {compiled.flow.name: compiled}, compiled.flow.name)
-        self._receiver = Receiver(self.store, self.transport, CHANNEL, self.clock, random=Random(0))  # noqa: S311
-        self._processor = Processor(
-            self.store, {CHANNEL: flows}, hearing=lambda _channel: Heard(self._receiver.polled_at)
-        )
-        self._caller = Caller(self.store, self.services, self.clock, random=Random(0))  # noqa: S311
-        self._deliverer = Deliverer(self.store, self.transport, CHANNEL, self.clock, random=Random(0))  # noqa: S311
-
-    def restart(self) -> None:
-        """Stop, and go on from the store: the flow is read again, and no object lives on."""
-        if self._folder is not None:
-            self.store.close()
-            self.store = open_store(self._spec)
-        self.store.recover(self.clock.now())
-        self._build()
-
-    def work(self) -> None:
-        """Do all there is to do now."""
-        drain([self._receiver], self._processor, [self._deliverer], self.clock, caller=self._caller)
-
-    def next_at(self) -> datetime | None:
-        """Return when something comes due by itself: a timer, or a text that is held."""
-        times = [self.store.next_timer(), self.store.next_outbound(CHANNEL), self.store.next_call()]
-        return min((at for at in times if at is not None), default=None)
-
-    def open(self, who: str, given: Mapping[str, Value]) -> None:
-        """Open the conversation from our side; what is given as text is read by its declared type."""
-        self._openings += 1
-        written = {name: value for name, value in given.items() if isinstance(value, str)}
-        given = {**given, **read_given(self.flow, written, partial=True)}
-        opening = Opening(CHANNEL, Address(who), self.flow.name, f"test-{self._openings}", encode(given))
-        self.store.request([opening], self.clock.now())
-        self.work()
-
-    def taken(self) -> set[str]:
-        """Return the names of the transitions that have been taken, by whomever."""
-        people = {row.sender for row in self.store.inbox()}
-        records = [each.record for who in people for each in self.store.journal(CHANNEL, who)]
-        return {name for record in records for name in json.loads(record)["took"]}
-
-    def keep(self, who: str, values: Mapping[str, str]) -> None:
-        """Put an ended conversation of that sender into the store, with what it has kept."""
-        kept = {self.flow.name: read_given(self.flow, values, partial=True)}
-        now = self.clock.now()
-        self.store.accept(CHANNEL, [_note_of(who, now)], cursor=None, now=now)
-        waiting = self.store.claim(1)[0]
-        ended = Conversation(
-            channel=CHANNEL,
-            sender=Address(who),
-            number=1,
-            flow=self.flow.name,
-            state=self.flow.start,
-            opened_at=now,
-            now_at=now,
-            ended="left",
-            ended_at=now,
-            kept=kept,
-        )
-        self.store.commit([Result(waiting, (Step(ended, waiting.event, now),))], now)
-
-    def close(self) -> None:
-        """Let go of the store and its folder."""
-        self.store.close()
-        if self._folder is not None:
-            self._folder.cleanup()
+__all__ = ["CHANNEL", "Phone", "World"]
 
 
 class Phone:
-    """A person's phone: sends texts to the flow and looks at what comes back."""
+    """A person's phone: sends texts to the flow and looks at what comes back.
+
+    What acts and what expects returns the phone, so that a chat can be written in one go:
+    ``phone.send("START").expect("Running.")``.
+    """
 
     def __init__(
         self,
@@ -136,67 +37,129 @@ class Phone:
         *,
         clock: FakeClock | None = None,
         reload: bool = False,
+        machine: CompiledFlow | None = None,
     ) -> None:
         """Make a phone on a flow file, or on the world of another phone."""
-        self.world = flow if isinstance(flow, World) else World(flow, clock=clock, reload=reload)
+        made = flow if isinstance(flow, World) else World(flow, clock=clock, reload=reload, machine=machine)
+        self.world = made
         self.number = number
         self.chat: list[str] = []
+        self.explains = True
+        self.most_stops = 1_000_000
         self._seen: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        """Return whose phone it is and where they stand."""
+        state, _, ended = self.position(self.number)
+        stands = f"ended: {ended}" if ended is not None else f"in {state}" if state else "nothing yet"
+        return f"<Phone {self.number} on {self.world.flow.name}, {stands}>"
 
     # -- what a person does -------------------------------------------------------------------------
 
-    def send(self, text: str, *, sent: datetime | timedelta | None = timedelta(0)) -> None:
+    def send(self, text: str, *, sent: datetime | timedelta | None = timedelta(0)) -> Self:
         """Send a text. ``sent`` is the provider's time: how long ago, a moment, or None for none given."""
         now = self.world.clock.now()
         before = now - sent if isinstance(sent, datetime) else sent
         self.receive([Text(self.number, text, before)])
+        return self
+
+    def send_together(self, *texts: str | tuple[str, timedelta]) -> Self:
+        """Send texts that come in one poll; beside each may stand how long ago it was sent."""
+        pairs = [(text, timedelta(0)) if isinstance(text, str) else text for text in texts]
+        self.receive([Text(self.number, text, ago) for text, ago in pairs])
+        return self
+
+    def send_again(self) -> Self:
+        """Have the provider hand out the last text a second time."""
+        self.again(self.number)
+        return self
 
     def as_(self, number: str) -> Phone:
         """Return another person's phone in the same world."""
         return Phone(self.world, number)
 
-    def wait(self, duration: str | timedelta) -> None:
+    def wait(self, duration: str | timedelta) -> Self:
         """Let time pass: a timedelta, or ``60s``, ``10m``, ``24h``, ``3d``, ``2w``."""
         by = parse_duration(duration) if isinstance(duration, str) else duration
         if by is None:
             raise ValueError(f"{duration!r} is no duration; write 90s, 10m, 24h, 3d or 2w")
+        self.chat.append(f"({duration} later)")
         self.pass_time(by)
+        return self
 
     # -- what is expected ---------------------------------------------------------------------------
 
-    def expect(self, text: str) -> None:
-        """The next reply is this text; spaces and line ends count as one space."""
-        self._expect(f"{text!r}", lambda said: said == _collapsed(text))
+    def expect(self, *texts: str) -> Self:
+        """The next replies are these texts, whole; spaces and line ends count as one space."""
+        __tracebackhide__ = True
+        for text in texts:
+            self._expect(f"{text!r}", _collapsed(text).__eq__)
+        return self
 
-    def expect_starts(self, text: str) -> None:
+    def expect_starts(self, text: str) -> Self:
         """The next reply begins like this."""
-        self._expect(f"a text that starts {text!r}", lambda said: said.startswith(_collapsed(text)))
+        __tracebackhide__ = True
+        return self._expect(f"a text that starts {text!r}", lambda said: said.startswith(_collapsed(text)))
 
-    def expect_contains(self, text: str) -> None:
+    def expect_contains(self, text: str) -> Self:
         """The next reply has this in it."""
-        self._expect(f"a text that contains {text!r}", lambda said: _collapsed(text) in said)
+        __tracebackhide__ = True
+        return self._expect(f"a text that contains {text!r}", lambda said: _collapsed(text) in said)
 
-    def expect_like(self, pattern: str) -> None:
+    def expect_like(self, pattern: str) -> Self:
         """The whole next reply fits a regular expression."""
-        self._expect(f"a text like {pattern!r}", lambda said: re.fullmatch(pattern, said) is not None)
+        __tracebackhide__ = True
+        return self._expect(f"a text like {pattern!r}", lambda said: re.fullmatch(pattern, said) is not None)
 
-    def expect_nothing(self) -> None:
+    def expect_nothing(self) -> Self:
         """There is no further reply."""
+        __tracebackhide__ = True
         left = self.replies(self.number)
         if left:
-            raise AssertionError(f"expected nothing more, but it was {left[0]!r}\n{self._so_far()}")
+            self._fail("nothing more", repr(left[0]), left[0])
+        return self
 
-    def _expect(self, expected: str, fits: Callable[[str], bool]) -> None:
+    def expect_state(self, name: str) -> Self:
+        """The machine of this person is in that state."""
+        __tracebackhide__ = True
+        if self.state != name:
+            self._fail(f"the state {name!r}", repr(self.state))
+        return self
+
+    def expect_saved(self, **values: Value | str) -> Self:
+        """The data has these values; a text also fits what would be shown in a text."""
+        __tracebackhide__ = True
+        for name, wanted in values.items():
+            found = self.saved.get(name)
+            if found != wanted and (found is None or wanted not in (str(found), show(found))):
+                self._fail(f"{name} to be {wanted!r}", repr(found))
+        return self
+
+    def expect_ended(self, how: str) -> Self:
+        """The conversation is over, and ended so."""
+        __tracebackhide__ = True
+        if self.ended != how:
+            self._fail(f"an end: {how!r}", repr(self.ended) if self.ended else "open")
+        return self
+
+    def _expect(self, expected: str, fits: Callable[[str], bool]) -> Self:
+        __tracebackhide__ = True
         replies = self._unseen(self.number)
         if not replies:
-            raise AssertionError(f"expected {expected}, but nothing was said\n{self._so_far()}")
+            self._fail(expected, "")
         self._seen[self.number] = self._seen.get(self.number, 0) + 1
         self.chat.append(f"us: {replies[0]}")
         if not fits(_collapsed(replies[0])):
-            raise AssertionError(f"expected {expected}\nbut it was {replies[0]!r}\n{self._so_far()}")
+            self._fail(expected, repr(replies[0]), replies[0])
+        return self
 
-    def _so_far(self) -> str:
-        return "the chat so far:\n" + "\n".join("    " + line for line in self.chat)
+    def _fail(self, expected: str, actual: str, said: str = "") -> None:
+        __tracebackhide__ = True
+        parts = [f"expected {expected}", f"but it was {actual}" if actual else "but nothing was said"]
+        parts += ["the chat so far:", *("    " + line for line in "\n".join(self.chat).split("\n"))]
+        if why := self.why(said=said):
+            parts += ["why:", *("    " + line for line in why)]
+        raise AssertionError("\n".join(parts))
 
     # -- how things stand ---------------------------------------------------------------------------
 
@@ -215,6 +178,11 @@ class Phone:
         """How the conversation ended, None while it is open."""
         return self.position(self.number)[2]
 
+    @property
+    def timers(self) -> Mapping[str, datetime]:
+        """The timers that wait, the next one first, with when they come due."""
+        return {timer.name: timer.due_at for timer in self.world.timers(self.number)}
+
     # -- what transcripts need ----------------------------------------------------------------------
 
     def receive(self, texts: Sequence[Text]) -> None:
@@ -224,10 +192,10 @@ class Phone:
         now = self.world.clock.now()
         for text in texts:
             self.chat.append(f"{'them' if text.sender == self.number else text.sender}: {text.text}")
-            settings: dict[str, Any] = (
-                {"stamped": False} if text.sent is None else {"sent_at": now - text.sent}
-            )
-            self.world.transport.text(text.sender, text.text, **settings)
+            if text.sent is None:
+                self.world.text(text.sender, text.text, stamped=False)
+            else:
+                self.world.text(text.sender, text.text, sent_at=now - text.sent)
         self.world.work()
 
     def replies(self, who: str) -> list[str]:
@@ -243,6 +211,9 @@ class Phone:
         """Let time pass, and let happen what comes due."""
         end = self.world.clock.now() + by
         while (next_at := self.world.next_at()) is not None and next_at < end:
+            self.most_stops -= 1
+            if self.most_stops < 0:
+                raise Fault("timers come due without end")
             self.world.clock.set(max(next_at, self.world.clock.now()))
             self.world.work()
         self.world.clock.set(end)
@@ -256,6 +227,14 @@ class Phone:
     def open(self, who: str | None = None, given: Mapping[str, Value] | None = None) -> None:
         """Open the conversation from our side, with this person by default."""
         self.world.open(who or self.number, given or {})
+
+    def again(self, who: str) -> None:
+        """Have the provider hand out the last text of that sender a second time."""
+        self.world.again(who)
+
+    def speak(self, who: str, language: str) -> None:
+        """Have that sender's conversation go on in another language."""
+        self.world.speak(who, language)
 
     def restart(self) -> None:
         """Stop the program and start it again on the same store."""
@@ -276,13 +255,13 @@ class Phone:
         found = self.world.store.conversation(CHANNEL, Address(who))
         return (found.state, found.data, found.ended) if found is not None else ("", {}, None)
 
+    def why(self, who: str | None = None, said: str = "") -> list[str]:
+        """Return why this person's last step, or the last one that said ``said``, went as it did."""
+        return self.world.why(who or self.number, said) if self.explains else []
+
     def close(self) -> None:
         """Let go of the world."""
         self.world.close()
-
-
-def _note_of(who: str, now: datetime) -> Inbound:
-    return Inbound(CHANNEL, Address(who), Address(""), "", now, None, f"kept-{who}")
 
 
 def _collapsed(text: str) -> str:

@@ -1,19 +1,51 @@
 """The pytest plugin: fixtures for flows, and ``*.test.yaml`` files as tests, one for each case.
 
-It imports convo only inside its hooks, so that projects without flows pay nothing for it.
+``--convo-cover`` says at the end which transitions no test has taken. convo is imported only inside the
+hooks, so that projects without flows pay nothing for it.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from convo.analysis.cover import Cover
     from convo.analysis.transcripts import Case, Transcripts
     from convo.testing import FakeClock, FakeTransport, Phone
+
+TAKEN: pytest.StashKey[dict[Path, set[str]]] = pytest.StashKey()
+"""The names of the transitions that tests have taken, by the file of their flow."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--convo-cover`` and ``--convo-min``."""
+    group = parser.getgroup("convo", "flows of convo")
+    group.addoption("--convo-cover", action="store_true", help="say which transitions of flows no test takes")
+    group.addoption(
+        "--convo-min",
+        type=float,
+        metavar="PERCENT",
+        help="fail where the tests take fewer of the transitions of a flow; goes with --convo-cover",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to note what is taken, where it is asked for."""
+    if config.getoption("--convo-cover") or config.getoption("--convo-min") is not None:
+        config.stash[TAKEN] = {}
+
+
+def pytest_runtest_setup() -> None:
+    """Forget machines that another test has compiled, so that none can lean on it."""
+    loaded = sys.modules.get("convo.testing.loaded")
+    if loaded is not None:
+        loaded.forget()
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -56,7 +88,7 @@ class TranscriptItem(pytest.Item):
         """Play it."""
         from convo.testing.play import play_case
 
-        play_case(self.case, self.transcripts)
+        play_case(self.case, self.transcripts, _taken_of(self.config, self.transcripts.flow))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str | Any:  # noqa: ARG002
         """Show the chat as it went rather than a traceback."""
@@ -89,7 +121,7 @@ def fake_transport(fake_clock: FakeClock) -> FakeTransport:
 
 
 @pytest.fixture
-def phone(fake_clock: FakeClock) -> Iterator[Callable[..., Phone]]:
+def phone(fake_clock: FakeClock, pytestconfig: pytest.Config) -> Iterator[Callable[..., Phone]]:
     """Return a function that makes a phone on a flow file: ``phone("flows/stopwatch.yaml")``."""
     from convo.testing import Phone
 
@@ -102,4 +134,48 @@ def phone(fake_clock: FakeClock) -> Iterator[Callable[..., Phone]]:
 
     yield make
     for made in phones:
+        taken = _taken_of(pytestconfig, made.world.path)
+        if taken is not None:
+            taken |= made.world.taken()
         made.close()
+
+
+def pytest_terminal_summary(
+    terminalreporter: Any,
+    exitstatus: int,  # noqa: ARG001 - pytest's own signature
+    config: pytest.Config,
+) -> None:
+    """Say how much of each flow was taken, and what was not."""
+    covers = _covers(config)
+    if covers:
+        terminalreporter.section("transitions of flows")
+        for cover in covers:
+            for line in cover.lines():
+                terminalreporter.write_line(line)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where less was taken than was asked for."""
+    least = session.config.getoption("--convo-min")
+    if session.exitstatus == 0 and least and any(each.percent < least for each in _covers(session.config)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _taken_of(config: pytest.Config, flow: Path) -> set[str] | None:
+    """Return the set to which what a test takes is added, None where nobody asked."""
+    taken = config.stash.get(TAKEN, None)
+    return None if taken is None else taken.setdefault(flow.resolve(), set())
+
+
+def _covers(config: pytest.Config) -> list[Cover]:
+    from convo.analysis.cover import cover_of
+    from convo.errors import ConvoError
+    from convo.testing.loaded import machine_of
+
+    found = []
+    for flow, taken in sorted(config.stash.get(TAKEN, {}).items()):
+        path = flow.relative_to(config.rootpath) if flow.is_relative_to(config.rootpath) else flow
+        with suppress(ConvoError):
+            # One that cannot be read has failed its tests already.
+            found.append(cover_of(machine_of(path if path.is_file() else flow), taken))
+    return found
