@@ -181,6 +181,12 @@ class TelstraV2Emulator:
                 self._changed.wait_for(lambda: len(self._sent) > after, wait)
             return tuple(self._sent[after:])
 
+    @property
+    def waiting(self) -> int:
+        """How many texts nobody has asked for yet."""
+        with self._changed:
+            return len(self._waiting)
+
     def fault(self, kind: FaultKind | str, on: str = "any", **settings: object) -> None:
         """Switch a fault on; ``settings`` are the other fields of ``Fault``."""
         self._faults.add(Fault(FaultKind(kind), on, **settings))  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import answering, durable, memory, naive, starting
+from tests.benchmarks import answering, durable, memory, naive, starting, trying
 from tests.benchmarks.figures import Figure, table
 
 
@@ -27,6 +27,7 @@ def main() -> None:
         ("answering", answering.figures),
         ("naive", naive.figures),
         ("help", starting.figures),
+        ("check and explore", trying.figures),
     ]
     found: list[Figure] = []
     for name, measure in every:

@@ -15,15 +15,18 @@ import pytest
 from convo.clock import SystemClock
 from convo.engine.machine import CompiledFlow
 from convo.engine.opening import ChannelFlows
-from convo.errors import ConfigError, ConvoError, CredentialsError, TransportError
+from convo.errors import ConfigError, ConvoError, CredentialsError, StoreError, TransportError
 from convo.messages import Address
 from convo.runtime.channels import LOOK_AGAIN, Channel, ChannelState, Polling, Sending
+from convo.runtime.config import read_config
 from convo.runtime.deliver import Deliverer
 from convo.runtime.health import SILENCE, Health, published
 from convo.runtime.log import about_channel, configure
+from convo.runtime.policy import Limits
 from convo.runtime.process import Processor
+from convo.runtime.push import WebConfig, WebSettings
 from convo.runtime.receive import Receiver
-from convo.runtime.run import Runtime
+from convo.runtime.run import Runtime, drain
 from convo.store import open_store
 from convo.store.base import Opening
 from convo.testing.fakes import FakeClock, FakeTransport
@@ -150,6 +153,24 @@ def test_a_channel_that_rests_is_not_asked_until_ten_minutes_are_over() -> None:
     assert state.last_good_poll_at == clock.now()
 
 
+def test_the_time_between_polls_is_kept_whoever_wakes_the_loop() -> None:
+    clock, transport = FakeClock(), FakeTransport()
+    state = ChannelState(Channel("a", transport, timedelta(minutes=1)))
+    receiver = Receiver(open_store("memory"), transport, "a", clock, every=timedelta(minutes=1))
+    polling = Polling(receiver, state, clock, lambda state, problem: True)
+    polled = []
+    for _ in range(0, 121, 2):  # a loop looks around every two seconds
+        polling.once(clock.now())
+        polled.append(transport.polls)
+        clock.advance(2)
+    assert (polled[0], polled[29], polled[30], polled[-1]) == (1, 1, 2, 3)
+    polling.hurry()
+    polling.once(clock.now())
+    assert transport.polls == 4, "somebody knows that a text waits there"
+    polling.once(clock.now() - HOUR)
+    assert transport.polls == 5, "a clock that was set back silences nobody"
+
+
 def test_the_pace_of_a_channel(stopwatch: CompiledFlow) -> None:
     """One outbound a pace, whoever wakes the loop in between."""
     clock, transport, store = FakeClock(), FakeTransport(), open_store("memory")
@@ -181,6 +202,119 @@ def test_once_waits_for_the_pace(two: Made, stopwatch: CompiledFlow) -> None:
     assert len(transport.sent) == 3
 
 
+# What a file says
+
+WRITTEN = """
+web:
+  listen: "[::1]:8443"
+  public_url: https://sms.example.com/in
+  proxies: [10.0.0.0/8, 192.0.2.7]
+  largest_body: 2 KiB
+  body_within: 5s
+  rate: 30 per minute
+  burst: 7
+  metrics: 10.1.0.0/16, 127.0.0.1
+channels:
+  pushed:
+    transport: twilio
+    flows: [flow.yaml]
+    push: yes
+    expire: 6h
+    limits: {to_one: 30 segments a day, on_channel: none, loop: 5 texts within 2m}
+  back:
+    transport: telstra_v2
+    flows: [flow.yaml]
+    push: {wanted: no, secret: {file: secret.txt}}
+  plain: {transport: kannel, flows: [flow.yaml], push: no, poll: 7s}
+"""
+
+
+def test_web_push_and_limits_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text(DEADLINE, encoding="utf-8")
+    (tmp_path / "secret.txt").write_text("the-secret\n", encoding="utf-8")
+    (tmp_path / "convo.yaml").write_text(WRITTEN, encoding="utf-8")
+    config = read_config(tmp_path / "convo.yaml", {})
+    settings = WebSettings(
+        public_url="https://sms.example.com/in",
+        proxies=("10.0.0.0/8", "192.0.2.7"),
+        largest_body=2048,
+        body_within=5.0,
+        rate=0.5,
+        burst=7,
+    )
+    assert config.web == WebConfig("::1", 8443, settings, ("10.1.0.0/16", "127.0.0.1"))
+    pushed, back, plain = config.channels
+    assert (pushed.push, pushed.hook, pushed.secret, pushed.poll) == (True, True, "", timedelta(minutes=1))
+    assert (back.push, back.hook, back.secret, back.poll) == (False, True, "the-secret", SECOND)
+    assert (plain.push, plain.hook, plain.secret, plain.poll) == (False, False, "", 7 * SECOND)
+    assert pushed.limits == Limits(
+        lifetime=timedelta(hours=6),
+        to_one=30,
+        on_channel=None,
+        loop_texts=5,
+        loop_window=timedelta(minutes=2),
+    )
+    assert back.limits == Limits()
+    assert "the-secret" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("listen", "found"),
+    [("8080", ("127.0.0.1", 8080)), ("sms.internal:80", ("sms.internal", 80)), ("none", ("127.0.0.1", None))],
+)
+def test_where_it_listens(tmp_path: Path, listen: str, found: tuple[str, int | None]) -> None:
+    (tmp_path / "flow.yaml").write_text(DEADLINE, encoding="utf-8")
+    channel = "channels: {a: {transport: console, flows: flow.yaml}}"
+    (tmp_path / "convo.yaml").write_text(f"web: {{listen: {listen}}}\n{channel}\n", encoding="utf-8")
+    web = read_config(tmp_path / "convo.yaml", {}).web
+    assert web is not None
+    assert (web.host, web.port) == found
+
+
+# After a time in which nobody listened
+
+DEADLINE = """
+flow: deadline
+states:
+  ready: {triggers: {GO: asked}}
+  asked:
+    triggers:
+      DONE: {reply: In time., goto: ready}
+    after: {10m: {reply: Too late., goto: ready}}
+"""
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_a_deadline_that_passed_while_nobody_listened_waits_for_what_was_said(
+    compiled: Callable[[str], CompiledFlow], pushed: bool
+) -> None:
+    flow, store = compiled(DEADLINE), open_store("memory")
+    flows = {"fake": ChannelFlows("fake", {"deadline": flow}, "deadline")}
+    now = SystemClock().now()
+    clock = FakeClock(now - HOUR)
+    before = FakeTransport(clock)
+    for words in ("hello", "GO"):
+        before.text(ANNA, words)
+    drain(
+        [Receiver(store, before, "fake", clock)],
+        Processor(store, flows),
+        [Deliverer(store, before, "fake", clock)],
+        clock,
+    )
+    # The answer came in time, but nobody was there; and at the start the provider is away for a moment.
+    transport = FakeTransport(SystemClock())
+    transport.text(ANNA, "DONE", sent_at=now - HOUR + timedelta(minutes=5))
+    transport.fail_start(TransportError("away", retry_after=timedelta(milliseconds=300)))
+    channel = Channel("fake", transport, pushed=pushed)
+    runtime = Runtime(store, flows, [channel], SystemClock())
+    runtime.start()
+    try:
+        assert runtime.wait_until_quiet(1, empty=True, timeout=10)
+    finally:
+        runtime.stop()
+    assert transport.replies(ANNA) == ["In time."]
+
+
 # Health
 
 
@@ -200,6 +334,35 @@ def test_a_silent_channel_is_bad(two: Made) -> None:
     channels = summary["channels"]
     assert isinstance(channels, dict)
     assert [each["status"] for each in channels.values()] == ["bad", "ok"]
+
+
+def test_ready_means_that_each_channel_has_answered_and_the_store_works(
+    stopwatch: CompiledFlow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport, store = FakeTransport(SystemClock(), channel="a"), open_store("memory")
+    flows = {"a": ChannelFlows("a", {"stopwatch": stopwatch}, "stopwatch")}
+    runtime = Runtime(store, flows, [Channel("a", transport, timedelta(milliseconds=10))], SystemClock())
+    health = Health(runtime, SystemClock())
+    assert (health.alive(), health.ready()) == (True, False), "nobody has answered yet"
+
+    def becomes(ready: bool) -> None:
+        while health.ready() is not ready:
+            assert not runtime.halt.wait(0.01)
+
+    def full(*args: object, **named: object) -> None:
+        raise StoreError("the disk is full")
+
+    runtime.start()
+    try:
+        becomes(ready=True)
+        with monkeypatch.context() as broken:
+            broken.setattr(store, "accept", full)
+            becomes(ready=False)
+            assert health.alive()
+        becomes(ready=True)
+    finally:
+        runtime.stop()
+    assert (health.alive(), health.ready()) == (False, False)
 
 
 def test_the_file_and_the_endpoint_say_the_same(two: Made, tmp_path: Path) -> None:
