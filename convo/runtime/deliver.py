@@ -181,7 +181,7 @@ class Deliverer:
     def _asked(self, row: OutboxRow) -> Sent | TransportError | None:
         transport = cast(Reconciling, self._transport)
         since = (row.next_at or row.created_at) - timedelta(minutes=5)
-        known = {each.provider_id for each in self._store.outbox(self._channel) if each.provider_id}
+        known = self._store.provider_ids(self._channel, row.outbound.recipient)
         try:
             return transport.find_sent(self._as_sent(row), since, known)
         except CredentialsError:

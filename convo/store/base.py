@@ -317,6 +317,10 @@ class Store(Protocol):
         """
         ...
 
+    def provider_ids(self, channel: str, recipient: Address) -> frozenset[str]:
+        """Return the provider's ids of all that was handed over to that recipient, where it gave any."""
+        ...
+
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
         """Write what the provider said about rows that were marked sending."""
         ...

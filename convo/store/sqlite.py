@@ -406,6 +406,10 @@ class SqliteStore:
         ahead = stamp(before + CLOCK_SET_BACK)
         return [_outbox_row(row) for row in self._rows("unknown", channel, stamp(before), ahead, limit)]
 
+    def provider_ids(self, channel: str, recipient: Address) -> frozenset[str]:
+        """Return the provider's ids of all that was handed over to that recipient."""
+        return frozenset(row["provider_id"] for row in self._rows("provider_ids", channel, recipient))
+
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
         """Write what the provider said about rows that were marked sending."""
         rows = [

@@ -198,3 +198,16 @@ def test_a_clock_that_is_set_back_by_hours_does_not_hide_what_is_unknown(opened:
     store.settle([Settlement(row.outbound.id, Status.UNKNOWN, reason="the line broke")], at(4))
     assert store.unknown(CHANNEL, at(3), 10) == []
     assert [each.outbound.id for each in store.unknown(CHANNEL, at(4 - 3_601), 10)] == [row.outbound.id]
+
+
+def test_what_the_provider_called_the_outbounds_of_one_recipient(store: Store) -> None:
+    say(store, "one")
+    say(store, "other", sender=BOB)
+    say(store, "no id", sender=BOB)
+    rows = {row.outbound.text: row.outbound.id for row in marked(store)}
+    settle(store, rows["one"], Status.SENT, provider_id="p1")
+    settle(store, rows["other"], Status.DELIVERED, provider_id="p2")
+    (last,) = marked(store, 5)
+    settle(store, last.outbound.id, Status.UNKNOWN, reason="nobody knows")
+    assert store.provider_ids(CHANNEL, BOB) == {"p2"}
+    assert store.provider_ids("another", BOB) == frozenset()

@@ -161,6 +161,9 @@ LIMIT ?
 -- name: unknown
 SELECT * FROM outbox WHERE channel = ? AND status = 'unknown' AND (changed_at <= ? OR changed_at > ?) ORDER BY id LIMIT ?
 
+-- name: provider_ids
+SELECT provider_id FROM outbox WHERE channel = ? AND recipient = ? AND provider_id != ''
+
 -- name: next_outbound
 SELECT min(next_at) FROM outbox WHERE channel = ? AND status = 'queued'
 
