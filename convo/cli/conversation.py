@@ -62,7 +62,7 @@ def _data(conversation: Conversation) -> dict[str, str]:
 
 
 def _print(person: PersonView) -> None:
-    from convo.cli.show import printable, table, when
+    from convo.cli.show import printable, table, told, when
 
     click.echo(f"{person.number} on {person.channel}")
     if person.conversations:
@@ -83,12 +83,12 @@ def _print(person: PersonView) -> None:
         click.echo(f"  steps, the last {len(person.steps)} of {person.of}")
         for entry in person.steps:
             for line in _told(entry):
-                click.echo(f"    {line}")
+                told(line.lstrip(), "    " + " " * (len(line) - len(line.lstrip())))
     for timer in person.timers:
         click.echo(f"  timer '{timer.name}' is due {when(timer.due_at)}")
     for row in person.outbox:
         because = f", {printable(row.reason)}" if row.reason else ""
-        click.echo(f"  outbox {row.outbound.id}: {row.status}{because}: {printable(row.outbound.text)}")
+        told(f"{row.status}{because}: {printable(row.outbound.text)}", f"  outbox {row.outbound.id}: ")
     for given in person.consent:
         click.echo(f"  {given.kind} {when(given.at)} by {given.source}: {printable(given.wording)}")
 
@@ -96,6 +96,7 @@ def _print(person: PersonView) -> None:
 def _told(entry: JournalEntry) -> list[str]:
     """Tell one step in words."""
     from convo.cli.show import printable, when
+    from convo.store.rows import moment
 
     record = json.loads(entry.record)
     lines = [f"{when(entry.at)}  {printable(_heard(record))}"]
@@ -112,7 +113,9 @@ def _told(entry: JournalEntry) -> list[str]:
     for recipient, _, text in record["said"]:
         to = "" if recipient == entry.sender else f" to {recipient}"
         lines.append(f"  we said{to}: {printable(text)}")
-    lines += [f"  timer '{name}' set for {due_at}" for name, due_at in record["timers"]]
+    if record["request"] is not None:
+        lines.append(f"  asked the service '{record['request'][0]}'")
+    lines += [f"  timer '{name}' set for {when(moment(due_at))}" for name, due_at in record["timers"]]
     lines += [f"  ({printable(note)})" for note in record["notes"]]
     if record["fault"] is not None:
         lines.append(f"  UNDONE: {printable(record['fault'])}")
@@ -125,6 +128,8 @@ def _heard(record: Mapping[str, Any]) -> str:
             return f"they wrote: {record['text']}"
         case "timer":
             return f"the timer '{record['name']}' fired"
+        case "call":
+            return f"the service answered: {record['result']}"
         case _:
             return "we opened the conversation"
 

@@ -10,6 +10,7 @@ import click
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Where to listen; 0 takes any free port."
 )
+@click.option("--number", metavar="NUMBER", help="The number it is; without: one kept for fiction.")
 @click.option(
     "--token-life", type=click.IntRange(1), default=3599, show_default=True, help="Seconds a token is good."
 )
@@ -17,16 +18,25 @@ import click
     "--calls-per-second", type=click.IntRange(1), help="Answer SpikeArrest above this; without: never."
 )
 @click.option("--quiet", is_flag=True, help="Do not print what is sent.")
-def command(name: str, port: int, token_life: int, calls_per_second: int | None, quiet: bool) -> None:
-    """Run an emulator of PROVIDER (telstra_v2) on 127.0.0.1 and print what is sent through it."""
+def command(
+    name: str, port: int, number: str | None, token_life: int, calls_per_second: int | None, quiet: bool
+) -> None:
+    """Run an emulator of PROVIDER, named as its transport, on 127.0.0.1 and print what is sent through it."""
     import shlex
     import signal
     import threading
 
     from convo.clock import SystemClock
     from convo.emulators import create
+    from convo.errors import ConfigError
+    from convo.messages import to_address
 
     settings: dict[str, object] = {"token_life": token_life, "calls_per_second": calls_per_second}
+    if number is not None:
+        try:
+            settings["number"] = to_address(number)
+        except ValueError as problem:
+            raise ConfigError(f"--number: {problem}") from None
     emulator = create(name, SystemClock(), port=port, **settings)
     stopped = threading.Event()
     previous = signal.signal(signal.SIGTERM, lambda *_: stopped.set())

@@ -55,25 +55,27 @@ def command(
 
 
 def _print(found: list[InboxRow], texts: bool) -> None:
-    from convo.cli.show import printable, table, when, who
+    from convo.cli.show import ago, printable, table, who
+    from convo.clock import SystemClock
 
     if not found:
         click.echo("there are none")
         return
+    now = SystemClock().now()
     header = ("id", "channel", "from", "received", "because")
     table(
-        (*header, "text") if texts else header,
+        header,
         [
             (
                 str(row.id),
                 row.channel,
                 who(row.sender, full=texts),
-                when(row.received_at),
+                ago(row.received_at, now),
                 printable(row.reason),
-                *((printable(row.text or row.raw),) if texts else ()),
             )
             for row in found
         ],
+        below=[printable(row.text or row.raw) for row in found] if texts else (),
     )
 
 

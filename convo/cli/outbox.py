@@ -72,27 +72,29 @@ def _decide(action: str, rows: tuple[int, ...], store: str) -> int:
 
 
 def _print(found: list[OutboxRow], texts: bool) -> None:
-    from convo.cli.show import printable, table, when, who
+    from convo.cli.show import ago, printable, table, who
+    from convo.clock import SystemClock
 
     if not found:
         click.echo("there are none")
         return
+    now = SystemClock().now()
     header = ("id", "channel", "to", "status", "said", "tries", "because")
     table(
-        (*header, "text") if texts else header,
+        header,
         [
             (
                 str(row.outbound.id),
                 row.outbound.channel,
                 who(row.outbound.recipient, full=texts),
                 row.status,
-                when(row.created_at),
+                ago(row.created_at, now),
                 str(row.attempts),
                 printable(row.reason) or "-",
-                *((printable(row.outbound.text),) if texts else ()),
             )
             for row in found
         ],
+        below=[printable(row.outbound.text) for row in found] if texts else (),
     )
 
 

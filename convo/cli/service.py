@@ -235,7 +235,7 @@ def _config(options: Options) -> Config:
             raise ConfigError(f"--transport goes with a flow; with --config, {options.config} says it")
         if options.push is not None or options.listen is not None:
             raise ConfigError(f"--push and --listen go with a flow; with --config, {options.config} says it")
-        config = read_config(options.config, os.environ, only=options.channels, emulate=options.emulate)
+        config = read_config(options.config, os.environ, only=options.channels, accounts=not options.emulate)
     elif options.flow is not None:
         if options.channels:
             raise ConfigError("--channel goes with --config; a flow alone runs on one channel")

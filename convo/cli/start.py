@@ -38,15 +38,30 @@ class _Row:
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Data for everybody; repeatable."
 )
-@click.option("--store", default="convo.db", show_default=True, metavar="PATH", help="The store of the run.")
-@click.option("--channel", default="console", show_default=True, metavar="NAME", help="On which channel.")
+@click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path),
+    help="The file of the run: it says the store and the channels.",
+)
+@click.option(
+    "--store",
+    metavar="PATH",
+    help="The store of the run.  [default: that of --config, or convo.db]",
+)
+@click.option(
+    "--channel",
+    metavar="NAME",
+    help="On which channel.  [default: the one of --config that serves FLOW, or console]",
+)
 def command(
     flow: Path,
     numbers: tuple[str, ...],
     file: Path | None,
     settings: tuple[str, ...],
-    store: str,
-    channel: str,
+    config: Path | None,
+    store: str | None,
+    channel: str | None,
 ) -> int:
     """Open FLOW with numbers: the greeting and the entry texts wait in the outbox, timers begin.
 
@@ -57,8 +72,10 @@ def command(
     from convo.engine.machine import compile_flow
     from convo.errors import ConfigError
     from convo.flow.parse import load_flow
+    from convo.runtime.config import CONSOLE, STORE
 
     compiled = compile_flow(load_flow(flow))
+    path, on = (store, channel) if config is None else _place(config, store, channel, compiled.flow.name)
     given = _settings(settings, compiled.flow)
     rows = [_Row(f"--to, number {place}", number, {}) for place, number in enumerate(numbers, 1)]
     if file is not None:
@@ -68,10 +85,35 @@ def command(
     wishes, refused = _read(rows, given, compiled.flow)
     for place, why in refused:
         click.echo(f"{place}: {why}", err=True)
-    started = _start(wishes, store, compiled, channel) if wishes else 0
+    started = _start(wishes, path or STORE, compiled, on or CONSOLE) if wishes else 0
     missed = len(rows) - started
     click.echo(f"{started} started" + (f", {missed} refused" if missed else ""))
     return 1 if missed else 0
+
+
+def _place(file: Path, store: str | None, channel: str | None, flow: str) -> tuple[str, str]:
+    """Return the store and the channel that a configuration says for a flow.
+
+    Raises:
+        ConfigError: it has problems, or no channel, or more than one, on which the flow can be started.
+    """
+    import os
+
+    from convo.errors import ConfigError
+    from convo.runtime.config import read_config
+
+    config = read_config(file, os.environ, only=(channel,) if channel else (), accounts=False)
+    serving = [each.name for each in config.channels if flow in each.flows.flows]
+    if not serving:
+        which = (
+            f"the channel '{channel}' of {file} does not serve" if channel else f"no channel of {file} serves"
+        )
+        raise ConfigError(f"{which} the flow '{flow}': whoever answers would not be understood")
+    if len(serving) > 1:
+        raise ConfigError(
+            f"several channels serve the flow '{flow}': pick one with --channel  ({', '.join(serving)})"
+        )
+    return store or config.store, serving[0]
 
 
 def _settings(settings: Sequence[str], flow: Flow) -> dict[str, str]:
@@ -164,7 +206,8 @@ def _start(wishes: Sequence[Wish], path: str, compiled: CompiledFlow, channel: s
     import uuid
 
     from convo.clock import SystemClock
-    from convo.errors import StoreError
+    from convo.errors import ConfigError, StoreError
+    from convo.flow.problems import nearest
     from convo.messages import mask
     from convo.runtime.start import Starter
     from convo.store import open_store
@@ -174,6 +217,12 @@ def _start(wishes: Sequence[Wish], path: str, compiled: CompiledFlow, channel: s
     store = open_store(path)
     started = 0
     try:
+        served = store.views.served()
+        if served and channel not in served:
+            hint = (
+                nearest(channel, served) or f"name a new one with --config  (channels: {', '.join(served)})"
+            )
+            raise ConfigError(f"no run has served the channel '{channel}' on {path}; {hint}")
         starter = Starter(store, store.views, compiled, channel, uuid.uuid4().hex)
         for outcome in _with_progress(starter.start(wishes, SystemClock().now()), len(wishes)):
             if outcome.refused is None:

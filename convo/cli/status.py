@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+_RETRIED = {"queued": "tried again"}
+
 if TYPE_CHECKING:
     from convo.store.views import ChannelView, FlowView, Overview, Trouble
 
@@ -62,7 +64,7 @@ def command(store: str, form: str, silence: timedelta, waiting: timedelta) -> in
 
 
 def _print(overview: Overview, found: list[Trouble]) -> None:
-    from convo.cli.show import printable, table, when
+    from convo.cli.show import ago, printable, table
     from convo.store.views import brief
 
     if not overview.channels:
@@ -71,7 +73,7 @@ def _print(overview: Overview, found: list[Trouble]) -> None:
         rows = [
             (
                 each.name,
-                when(each.last_good_poll_at),
+                ago(each.last_good_poll_at, overview.at),
                 str(each.waiting_in),
                 str(each.outbox.get("queued", 0)),
                 str(sum(reason.rows for reason in each.reasons if reason.status == "unknown")),
@@ -79,27 +81,29 @@ def _print(overview: Overview, found: list[Trouble]) -> None:
                 str(sum(reason.rows for reason in each.reasons if reason.status == "blocked")),
                 str(sum(reason.rows for reason in each.dead)),
                 str(each.timers),
-                str(each.opted_out),
             )
             for each in overview.channels
         ]
-        header = ("channel", "last good poll", "inbox", "outbox", "unknown", "failed", "blocked", "dead")
-        table((*header, "timers", "opted out"), rows)
+        header = ("channel", "good poll", "inbox", "outbox", "unknown", "failed", "blocked", "dead", "timers")
+        table(header, rows)
     reasons = [
-        (each.name, kind, str(reason.rows), when(reason.last_at), printable(reason.reason) or "-")
+        (each.name, kind, str(reason.rows), ago(reason.last_at, overview.at), printable(reason.reason) or "-")
         for each in overview.channels
         for reason, kind in (
-            *((reason, reason.status) for reason in each.reasons),
+            *((reason, _RETRIED.get(reason.status, reason.status)) for reason in each.reasons),
             *((reason, f"dead {reason.status}") for reason in each.dead),
         )
     ]
     if reasons:
         click.echo()
-        table(("channel", "rows that are", "how many", "last", "because"), reasons)
+        table(("channel", "rows", "how many", "last", "because"), reasons)
     states = [(flow.name, state, str(number)) for flow in overview.flows for state, number in _states(flow)]
     if states:
         click.echo()
         table(("flow", "state", "conversations"), states)
+    left = [f"{each.opted_out} on {each.name}" for each in overview.channels if each.opted_out]
+    if left:
+        click.echo(f"\nopted out: {', '.join(left)}")
     timers = [each.next_timer_at for each in overview.channels if each.next_timer_at is not None]
     if timers:
         wait = min(timers) - overview.at

@@ -29,7 +29,7 @@ def known_name(flow: Flow, name: str) -> None:
     names = tuple(flow.data)
     hint = nearest(name, names)
     known = f"its data: {', '.join(names)}" if names else "it declares no data"
-    raise ConfigError(f"the flow '{flow.name}' has no data '{name}'; {hint + ' ' if hint else ''}({known})")
+    raise ConfigError(f"the flow '{flow.name}' has no data '{name}'{f'; {hint}' if hint else ''}  ({known})")
 
 
 def read_given(flow: Flow, written: Mapping[str, str], *, partial: bool = False) -> dict[str, Value]:

@@ -148,29 +148,29 @@ class Config:
 
 
 def read_config(
-    path: Path, environ: Mapping[str, str], *, only: Iterable[str] = (), emulate: bool = False
+    path: Path, environ: Mapping[str, str], *, only: Iterable[str] = (), accounts: bool = True
 ) -> Config:
     """Return the configuration in a file; ``only`` are the channels wanted (none named: all).
 
-    With ``emulate`` no secret is looked for: an emulator has its own.
+    Without ``accounts`` no secret is looked for: an emulator has its own, and no provider is asked.
 
     Raises:
         ConfigProblems: the file has problems; all of them, with those of the flows it names.
         FlowError: the file is fine, but flows that it names have problems.
         ConfigError: there is no channel of a name in ``only``.
     """
-    return _Reading(path, environ, tuple(only), emulate).config()
+    return _Reading(path, environ, tuple(only), accounts).config()
 
 
 class _Reading:
     """One file in the making; a problem is noted and the reading goes on."""
 
-    def __init__(self, path: Path, environ: Mapping[str, str], only: tuple[str, ...], emulate: bool) -> None:
+    def __init__(self, path: Path, environ: Mapping[str, str], only: tuple[str, ...], accounts: bool) -> None:
         self.path = path
         self.folder = path.parent
         self.environ = environ
         self.only = only
-        self.emulate = emulate
+        self.accounts = accounts
         self.problems: list[Problem] = []
         self.flows = Flows(self.folder, self.add)
 
@@ -221,7 +221,7 @@ class _Reading:
             self.add("G004", str(wrong), shape.url)
             return None
         token = None
-        if shape.token is not None and not self.emulate:
+        if shape.token is not None and self.accounts:
             token = self.value(Scalar("token"), shape.token)
         service = Service(str(shape.url), token)
         return replace(
@@ -281,9 +281,9 @@ class _Reading:
             self.add("G007", f"there is no transport '{shape.transport[:60]}'", shape.transport, hint)
             return None
         self.number(shape)
-        unwanted = self.emulate or (self.only and shape.name not in self.only)
+        unwanted = not self.accounts or (self.only and shape.name not in self.only)
         environ, sources = ({}, "") if unwanted else self.settings(shape, shape.transport)
-        pushed = bool(shape.push) and not self.emulate
+        pushed = bool(shape.push) and self.accounts
         secret = None
         if shape.push_secret is not None and not unwanted:
             secret = self.value(Scalar("secret"), shape.push_secret)
@@ -299,8 +299,8 @@ class _Reading:
             unknown=shape.unknown or "hold",
             ask_after=shape.ask_after,
             limits=limits,
-            push=None if self.emulate else shape.push,
-            hook=shape.hook and not self.emulate,
+            push=shape.push if self.accounts else None,
+            hook=shape.hook and self.accounts,
             secret=secret or "",
             place=shape.name,
         )

@@ -20,7 +20,7 @@ from convo.engine.opening import ChannelFlows, NoFlow, NotGiven, StateGone, answ
 from convo.errors import StoreError
 from convo.messages import Address, mask
 from convo.runtime.aside import Aside, apology
-from convo.runtime.log import count, origin
+from convo.runtime.log import about_channel, count, origin
 from convo.runtime.policy import LONGEST_MESSAGE, STEP_TRIES
 from convo.runtime.timers import Heard, Hearing, due_timers
 from convo.sms import split
@@ -103,7 +103,12 @@ class Processor:
     def _step_all(self, waiting: Sequence[Waiting], dropped: Sequence[Result], now: datetime) -> bool:
         """Step and commit; return whether one of them is to be tried again."""
         senders: dict[tuple[str, Address], _Sender] = {}
-        results = [result for each in waiting if (result := self._step(each, senders, now)) is not None]
+        results = []
+        for each in waiting:
+            with about_channel(each.channel):
+                result = self._step(each, senders, now)
+            if result is not None:
+                results.append(result)
         self._commit([*results, *dropped], now)
         steps = [step for result in results for step in result.steps]
         if any(step.outbound for step in steps):

@@ -158,7 +158,7 @@ def keep_texts(store: Store, channel: str, batch: Batch, now: datetime, verb: st
         accepted = _keep_one_by_one(store, channel, batch, now)
     if accepted.new or accepted.duplicates:
         seen = f", {accepted.duplicates} known already" if accepted.duplicates else ""
-        _log.info("%s %s: %s new%s", verb, channel, accepted.new, seen)
+        _log.info("%s %s: %s new%s", verb, channel, accepted.new, seen, extra={"event": verb})
     for unreadable in batch.unreadable:
         _log.warning("%s: an answer could not be read and was set aside: %s", channel, unreadable.reason)
     return accepted

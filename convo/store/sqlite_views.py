@@ -104,6 +104,10 @@ class SqliteViews:
                 ended[row["ended"]] = row["found"]
         return tuple(FlowView(name, waiting, ended) for name, (waiting, ended) in flows.items())
 
+    def served(self) -> list[str]:
+        """Return the channels that a run has received on."""
+        return [row["channel"] for row in self._rows("served")]
+
     # -- one person ---------------------------------------------------------------------------------
 
     def person(self, number: Address, *, channel: str | None = None, steps: int = 10) -> list[PersonView]:

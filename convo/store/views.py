@@ -33,7 +33,8 @@ class ChannelView:
 
     ``oldest_in`` is when the oldest waiting inbox row came, ``oldest_out`` when the oldest queued
     outbound was said. ``outbox`` counts its rows by status, ``reasons`` tells of the unknown, failed,
-    blocked and expired ones that nobody has dropped, ``dead`` of inbox rows set aside.
+    blocked and expired ones that nobody has dropped and of the queued ones that have been handed over in
+    vain, ``dead`` of inbox rows set aside.
     """
 
     name: str
@@ -126,8 +127,8 @@ def troubles(overview: Overview, limits: Limits) -> list[Trouble]:
     for each in overview.channels:
         since = each.last_good_poll_at
         if each.name not in NOT_POLLED and (since is None or overview.at - since > limits.silence):
-            when = "never" if since is None else f"not for {brief(overview.at - since)}"
-            found.append(Trouble("silent", each.name, f"{each.name} has {when} been polled well"))
+            what = "no good poll ever" if since is None else f"no good poll for {brief(overview.at - since)}"
+            found.append(Trouble("silent", each.name, f"{each.name}: {what}"))
     for each in overview.channels:
         unknown = sum(reason.rows for reason in each.reasons if reason.status == "unknown")
         if unknown:
@@ -139,12 +140,12 @@ def troubles(overview: Overview, limits: Limits) -> list[Trouble]:
             found.append(Trouble("dead", each.name, f"{each.name}: {what}"))
     for each in overview.channels:
         for code, oldest, what in (
-            ("inbox", each.oldest_in, "a text waits for its answer"),
-            ("outbox", each.oldest_out, "a reply waits to leave"),
+            ("inbox", each.oldest_in, "a text has waited {} for its answer"),
+            ("outbox", each.oldest_out, "an outbound has waited {} to leave"),
         ):
             if oldest is not None and overview.at - oldest > limits.waiting:
-                age = brief(overview.at - oldest)
-                found.append(Trouble(f"{code} waits", each.name, f"{each.name}: {what} since {age}"))
+                told = what.format(brief(overview.at - oldest))
+                found.append(Trouble(f"{code} waits", each.name, f"{each.name}: {told}"))
     return found
 
 
@@ -162,6 +163,10 @@ class Views(Protocol):
 
     def overview(self, now: datetime) -> Overview:
         """Return how the whole store stands."""
+        ...
+
+    def served(self) -> list[str]:
+        """Return the channels that a run has received on."""
         ...
 
     def person(self, number: Address, *, channel: str | None = None, steps: int = 10) -> list[PersonView]:

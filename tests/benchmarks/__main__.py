@@ -7,11 +7,15 @@ Figures are ratios of things measured in turn in the same run, so that they mean
 from __future__ import annotations
 
 import argparse
+import os
+import platform
+import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 from tests.benchmarks import answering, durable, memory, naive, starting, trying
-from tests.benchmarks.figures import Figure, table
+from tests.benchmarks.figures import HEADER, Figure, row
 
 
 def main() -> None:
@@ -20,7 +24,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small numbers; the figures mean nothing")
     parser.add_argument("--only", default="", help="only benchmarks whose name contains this")
     options = parser.parse_args()
-    every: list[tuple[str, Callable[[bool], list[Figure]]]] = [
+    every: list[tuple[str, Callable[[bool], Iterable[Figure]]]] = [
         ("durable", durable.figures),
         ("share", durable.shares),
         ("memory", memory.figures),
@@ -29,12 +33,22 @@ def main() -> None:
         ("help", starting.figures),
         ("check and explore", trying.figures),
     ]
-    found: list[Figure] = []
+    sys.stdout.write(f"{_machine()}\n\n{HEADER}")
     for name, measure in every:
         if options.only in name:
-            sys.stderr.write(f"{name} …\n")
-            found += measure(options.quick)
-    sys.stdout.write(table(found))
+            for figure in measure(options.quick):
+                sys.stdout.write(row(figure))
+                sys.stdout.flush()
+    sys.stdout.write(f"\nLoad of the machine at the end: {os.getloadavg()[0]:.1f}\n")
+
+
+def _machine() -> str:
+    """Say when and on what this was measured, and what else the machine had to do."""
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.python_implementation()} {platform.python_version()},"
+        f" SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores {platform.machine()},"
+        f" load before the start {os.getloadavg()[0]:.1f}"
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HEADER = "| figure | value | goal | how |\n| --- | --- | --- | --- |\n"
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -15,11 +17,9 @@ class Figure:
     note: str = ""
 
 
-def table(figures: list[Figure]) -> str:
-    """Return the figures as a Markdown table."""
-    rows = [("figure", "value", "goal", "how"), ("---", "---", "---", "---")]
-    rows += [(each.name, each.value, each.goal, each.note) for each in figures]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+def row(figure: Figure) -> str:
+    """Return a figure as a row of a Markdown table, under ``HEADER``."""
+    return f"| {figure.name} | {figure.value} | {figure.goal} | {figure.note} |\n"
 
 
 def median(values: list[float]) -> float:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import sqlite3
+import struct
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -137,3 +144,86 @@ def test_mistakes_of_a_start(tmp_path: Path) -> None:
         code, said = convo("start", APPOINTMENT, *wrong, "--store", store)
         assert code in (1, 2), wrong
         assert words in said
+
+
+CHANNELS = f"""
+store: texts.db
+channels:
+  clinic:
+    transport: telstra_v2
+    number: "+61400000100"
+    flows: [{APPOINTMENT}, {STOPWATCH}]
+    default: none
+    settings: {{client_id: {{env: CLINIC_ID}}, client_secret: {{env: CLINIC_SECRET}}}}
+  desk:
+    transport: telstra_v2
+    number: "+61400000200"
+    flows: [{STOPWATCH}]
+    settings: {{client_id: {{env: DESK_ID}}, client_secret: {{env: DESK_SECRET}}}}
+"""
+
+
+def test_a_configuration_says_where_to_start(tmp_path: Path) -> None:
+    config = tmp_path / "convo.yaml"
+    config.write_text(CHANNELS, encoding="utf-8")
+    texted = ["--to", ANN, "--config", str(config)]
+    given = ["--set", "appointment=2036-12-01T10:00"]
+    # No secret is asked for, and the one channel that serves the flow is found.
+    assert convo("start", APPOINTMENT, *texted, *given) == (0, "1 started\n")
+    store = open_store(str(tmp_path / "texts.db"))
+    assert [row.outbound.channel for row in store.outbox()] == ["clinic"]
+    store.close()
+    for flow, more, words in (
+        (STOPWATCH, [], "several channels serve"),
+        (APPOINTMENT, ["--channel", "desk", *given], "does not serve the flow 'appointment'"),
+        (STOPWATCH, ["--channel", "dask"], "did you mean 'desk'"),
+        (str(ROOT / "examples" / "quiz" / "quiz.yaml"), [], "no channel"),
+    ):
+        code, said = convo("start", flow, *texted, *more)
+        assert (code, words in said) == (2, True), said
+
+
+def test_nobody_is_texted_on_a_channel_that_no_run_serves(store: str) -> None:
+    code, said = convo("start", STOPWATCH, "--to", ANN, "--store", store, "--channel", "consle")
+    assert (code, "did you mean 'console'" in said) == (2, True)
+    opened = open_store(store)
+    assert not [row for row in opened.outbox() if row.outbound.recipient == ANN]
+    opened.close()
+
+
+def test_what_is_tried_again_is_told(store: str) -> None:
+    db = sqlite3.connect(store)
+    db.execute("UPDATE outbox SET status = 'queued', attempts = 3, reason = 'the line broke' WHERE id = 1")
+    db.commit()
+    db.close()
+    code, said = convo("status", "--store", store)
+    assert code == 0
+    assert "tried again" in said
+    assert "the line broke" in said
+
+
+def test_every_line_fits_a_terminal(store: str) -> None:
+    db = sqlite3.connect(store)
+    db.execute("UPDATE outbox SET status = 'unknown', reason = ? WHERE id = 1", ("the line broke " * 12,))
+    db.execute("UPDATE outbox SET text = ? WHERE id = 1", ("a reply of many words " * 12,))
+    db.commit()
+    db.close()
+    for words in (["status"], ["outbox"], ["outbox", "--texts"], ["conversation", "+61400000000"]):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        command = [sys.executable, "-m", "convo", *words, "--store", store]
+        with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True):
+            os.close(theirs)
+            said = b"".join(iter(lambda: _read(ours), b""))  # noqa: B023 - read at once
+        os.close(ours)
+        lines = said.decode().splitlines()
+        assert "the line broke" in said.decode()
+        assert max(map(len, lines)) <= 80, words
+
+
+def _read(terminal: int) -> bytes:
+    """Return what a terminal shows next, nothing once its program has ended."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""

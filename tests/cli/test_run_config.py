@@ -139,6 +139,7 @@ def test_two_channels_with_flows_by_keyword(
         log = process.stderr.read()
     assert json.loads((example.parent / "health.json").read_text())["status"] == "stopped"
     lines = [json.loads(line) for line in log.splitlines()]
+    assert {line["channel"] for line in lines if line["event"] == "stepped"} == {"clinic", "shop"}
     assert {line["channel"] for line in lines} >= {"clinic", "shop"}
     assert all({"time", "level", "event", "message"} <= line.keys() for line in lines)
     for secret in (ANNA, "hello", *settings(telstra, twilio).values()):

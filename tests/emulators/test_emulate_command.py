@@ -33,6 +33,17 @@ def test_it_prints_its_settings_and_ends_in_peace(how: signal.Signals) -> None:
         assert running.stderr.read() == ""
 
 
+def test_two_emulators_are_two_numbers() -> None:
+    words = [sys.executable, "-u", "-c", RUN, "telstra_v2", "--number", "0491 570 158"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        said = [running.stdout.readline() for _ in range(8)]
+        running.send_signal(signal.SIGTERM)
+    assert "export TELSTRA_NUMBER=+61491570158\n" in said
+    with pytest.raises(ConfigError, match="--number: "):
+        CliRunner().invoke(command, ["telstra_v2", "--number", "12"], catch_exceptions=False)
+
+
 def test_an_emulator_nobody_knows() -> None:
     with pytest.raises(ConfigError, match="telstra_v2"):
         CliRunner().invoke(command, ["nonsense"], catch_exceptions=False)

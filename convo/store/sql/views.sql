@@ -7,6 +7,9 @@ SELECT n.channel, c.last_good_poll_at FROM (
 ) n LEFT JOIN channels c ON c.channel = n.channel
 ORDER BY n.channel
 
+-- name: served
+SELECT channel FROM channels ORDER BY channel
+
 -- name: waiting
 SELECT channel, count(*) AS waiting, min(received_at) AS oldest FROM inbox WHERE status = 'waiting' GROUP BY channel
 
@@ -20,7 +23,8 @@ SELECT channel, status, count(*) AS found, min(created_at) AS oldest FROM outbox
 -- name: reasons
 SELECT channel, status, reason, count(*) AS found, max(changed_at) AS last
 FROM outbox
-WHERE status IN ('unknown', 'failed', 'blocked', 'expired') AND reason NOT LIKE 'dropped by hand%'
+WHERE (status IN ('unknown', 'failed', 'blocked', 'expired') OR (status = 'queued' AND attempts > 0))
+    AND reason NOT LIKE 'dropped by hand%'
 GROUP BY channel, status, reason ORDER BY count(*) DESC, status, reason
 
 -- name: flows
