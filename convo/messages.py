@@ -76,6 +76,20 @@ class Inbound:
         return "fp:" + hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What may have held a message, but could not be read; kept so that nothing is lost.
+
+    ``whole`` says that it is all that the provider answered, and no single entry of an answer: whoever
+    speaks so is not asked again at once.
+    """
+
+    raw: str = field(repr=False)
+    reason: str
+    received_at: datetime
+    whole: bool = False
+
+
 class OutboundKind(StrEnum):
     """Why we say something: policies treat a reply and a confirmation of an opt-out differently."""
 

@@ -8,6 +8,7 @@ channel rests, is bad for all to see, and looks every ten minutes whether somebo
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -162,13 +163,25 @@ class Polling(_Apart):
 
 
 class Sending(_Apart):
-    """The delivering loop of a channel, at its pace."""
+    """The delivering loop of a channel, at its pace.
+
+    Until ``ready`` says that the transport has started nothing is handed over: a provider that has not
+    given us a number yet refuses a text for good.
+    """
 
     side = "sending"
 
-    def __init__(self, deliverer: Deliverer, state: ChannelState, clock: Clock, goes_on: GoesOn) -> None:
+    def __init__(
+        self,
+        deliverer: Deliverer,
+        state: ChannelState,
+        clock: Clock,
+        goes_on: GoesOn,
+        ready: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__(state, clock, goes_on)
         self._deliverer = deliverer
+        self._ready = ready
 
     @property
     def paced_until(self) -> datetime | None:
@@ -176,12 +189,14 @@ class Sending(_Apart):
         return None if self._state.refused.get(self.side) else self._not_before
 
     def once(self, now: datetime) -> datetime | None:
-        """Hand over the next outbound if its time has come; return when to call again.
+        """Hand over the next outbound if its time has come; return when to call again, None: when woken.
 
         Raises:
             ConfigError, TransportError: the run cannot go on until a person has changed something.
             StoreError: as the deliverer.
         """
+        if not self._ready():
+            return None
         early = self._too_early(now)
         if early is not None:
             return early

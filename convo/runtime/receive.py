@@ -10,11 +10,11 @@ from random import Random
 
 from convo.clock import Clock
 from convo.errors import ConfigError, StoreError, TransportError
-from convo.messages import mask
+from convo.messages import Unreadable, mask
 from convo.runtime.log import count, origin, seconds
 from convo.runtime.policy import backoff
 from convo.store.base import Accepted, Store
-from convo.transports.base import Batch, Transport, Unreadable
+from convo.transports.base import Batch, Transport
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Receiver:
     A provider may hand a text out once only, so a batch that could not be stored is kept in hand and
     nothing more is asked for until it has been. ``trouble`` is why the last poll failed, None after a
     good one; ``polled_at`` is when it was last asked and had no more; ``heard`` counts
-    what came in, known or new, readable or not.
+    what came in, known or new, readable or not. ``on_ready`` is called when the transport has started.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Receiver:
         every: timedelta = timedelta(seconds=1),
         random: Random | None = None,
         on_stored: Callable[[], None] = lambda: None,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._transport = transport
@@ -46,7 +47,8 @@ class Receiver:
         self._every = every
         self._random = random or Random()  # noqa: S311 - jitter, no secret
         self._on_stored = on_stored
-        self._started = False
+        self._on_ready = on_ready
+        self._ready = False
         self._failures = 0
         self._not_before: datetime | None = None
         self._in_hand: Batch | None = None
@@ -59,6 +61,10 @@ class Receiver:
         """How many texts have been read from the provider and are not stored yet."""
         batch = self._in_hand
         return len(batch.messages) + len(batch.unreadable) if batch is not None else 0
+
+    def is_ready(self) -> bool:
+        """Whether the transport has started."""
+        return self._ready
 
     def once(self, now: datetime) -> datetime | None:
         """Poll once and store what came; return when to ask again.
@@ -74,9 +80,13 @@ class Receiver:
             if batch is None:
                 return self._not_before
             self._in_hand = batch
-        more = self._in_hand.more
+        more, odd = self._in_hand.more, _nonsense(self._in_hand)
         self._keep(self._in_hand)
         self._in_hand = None
+        if odd is not None:
+            # It is safe in the inbox; a page that says "closed today" is not asked for every second.
+            self._failed(TransportError(f"its answer could not be read: {odd}"))
+            return self._not_before
         now = self._clock.now()
         return now if more else now + self._every
 
@@ -84,10 +94,11 @@ class Receiver:
         """Poll; None where that failed and is to be tried again later."""
         asked_at = self._clock.now()
         try:
-            if not self._started:
+            if not self._ready:
                 self._transport.start()
-                self._started = True
+                self._ready = True
                 _log.info("%s is ready", self._channel)
+                self._on_ready()
             batch = self._transport.poll(self._store.cursor(self._channel))
         except TransportError as problem:
             if problem.final:
@@ -101,6 +112,8 @@ class Receiver:
             _log.debug("the poll raised", exc_info=True)
             self._failed(TransportError(f"the transport raised {origin(problem)}"))
             return None
+        if _nonsense(batch) is not None:
+            return batch
         if self._failures:
             _log.info("%s answers again, after %s", self._channel, count(self._failures, "failed poll"))
         self._failures = 0
@@ -138,6 +151,11 @@ class Receiver:
             self._store.receipts(batch.receipts, now)
 
 
+def _nonsense(batch: Batch) -> str | None:
+    """Return why all that the provider answered made no sense; None where it was an answer."""
+    return next((each.reason for each in batch.unreadable if each.whole), None)
+
+
 def keep_texts(store: Store, channel: str, batch: Batch, now: datetime, verb: str = "polled") -> Accepted:
     """Put the texts of ``batch`` into the inbox, and what could not be read aside; not its receipts.
 
@@ -160,7 +178,7 @@ def keep_texts(store: Store, channel: str, batch: Batch, now: datetime, verb: st
         seen = f", {accepted.duplicates} known already" if accepted.duplicates else ""
         _log.info("%s %s: %s new%s", verb, channel, accepted.new, seen, extra={"event": verb})
     for unreadable in batch.unreadable:
-        _log.warning("%s: an answer could not be read and was set aside: %s", channel, unreadable.reason)
+        _log.warning("%s: what could not be read was set aside: %s", channel, unreadable.reason)
     return accepted
 
 

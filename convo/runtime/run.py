@@ -66,6 +66,7 @@ class Runtime:
                 every=each.every,
                 random=self._random,
                 on_stored=self._wake_processor,
+                on_ready=self._wake_deliverers,
             )
             for each in self._channels
         ]
@@ -110,8 +111,8 @@ class Runtime:
             for receiver, state in zip(self._receivers, self.states, strict=True)
         ]
         self._sending = [
-            Sending(deliverer, state, clock, self._goes_on)
-            for deliverer, state in zip(self._deliverers, self.states, strict=True)
+            Sending(deliverer, state, clock, self._goes_on, receiver.is_ready)
+            for deliverer, state, receiver in zip(self._deliverers, self.states, self._receivers, strict=True)
         ]
 
         def worker(name: str, loop: Loop) -> Worker:
@@ -208,14 +209,18 @@ class Runtime:
     def quiet(self, heard: int = 0, *, empty: bool = False) -> bool:
         """Whether ``heard`` texts have come in and all that could be done about them has been done.
 
-        With ``empty``, nothing waits in the outbox for another try either.
+        With ``empty``, nothing waits in the outbox for another try either; what waits for a transport to
+        be ready is never done.
         """
         # In the order a text passes: each loop wakes the next one before it rests itself.
         if self.heard < heard or not (self._processing.resting and self._calling.resting):
             return False
         if not all(worker.resting for worker in [*self._delivering, *self._retaining]):
             return False
-        return not empty or not any(self._leaves_soon(each.name) for each in self._channels)
+        return not any(
+            (empty or not receiver.is_ready()) and self._leaves_soon(channel.name)
+            for channel, receiver in zip(self._channels, self._receivers, strict=True)
+        )
 
     def _leaves_soon(self, channel: str) -> bool:
         """Whether something waits in the outbox for another try; what a time of quiet holds does not."""

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
-from convo.messages import Inbound, Status
+from convo.messages import Inbound, Status, Unreadable
 from convo.store.base import Accepted, Expired, LastLook, OutboxRow, Result, Settlement, Store
-from convo.transports.base import Unreadable
 
 
 class Tally:

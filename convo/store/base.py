@@ -13,9 +13,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from convo.engine.conversation import Consent, Conversation, Event, Step, TimerFired
-from convo.messages import Address, Inbound, Outbound, Receipt, Status
+from convo.messages import Address, Inbound, Outbound, Receipt, Status, Unreadable
 from convo.store.removed import Removed
-from convo.transports.base import Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +224,8 @@ class Store(Protocol):
 
         Messages are kept in order of their sent time (``received_at`` where that is missing), ties as
         given. A message whose ``key`` is in the inbox of that channel already is counted and dropped;
-        one without a key is always new. Unreadable answers become dead rows with their raw text.
+        one without a key is always new. What is unreadable becomes a dead row with its raw text; where
+        that was the whole answer, the poll was no good one.
         """
         ...
 

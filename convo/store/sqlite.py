@@ -31,7 +31,7 @@ from convo.engine.conversation import (
 )
 from convo.errors import StoreError
 from convo.flow.values import decode, encode
-from convo.messages import Address, Inbound, Outbound, OutboundKind, Receipt, Status
+from convo.messages import Address, Inbound, Outbound, OutboundKind, Receipt, Status, Unreadable
 from convo.sms import cost
 from convo.store.base import (
     Accepted,
@@ -51,7 +51,6 @@ from convo.store.removed import Removed
 from convo.store.rows import conversation_of, conversation_row, moment, record, stamp, storable, stored
 from convo.store.sqlite_forgotten import Vanished, is_forgotten, not_seen, recall, still_there
 from convo.store.sqlite_past import SqlitePast, charges, day
-from convo.transports.base import Unreadable
 
 if TYPE_CHECKING:
     from convo.store.sqlite_views import SqliteViews
@@ -191,7 +190,8 @@ class SqliteStore:
             odd = [(channel, stamp(each.received_at), storable(each.raw), each.reason) for each in unreadable]
             if odd:
                 db.executemany(_sql("accept_unreadable"), odd)
-            db.execute(_sql("remember_poll"), (channel, cursor, stamp(now)))
+            polled = None if any(each.whole for each in unreadable) else stamp(now)
+            db.execute(_sql("remember_poll"), (channel, cursor, polled))
         return Accepted(new, len(rows) - new)
 
     def request(self, openings: Sequence[Opening], now: datetime) -> int:

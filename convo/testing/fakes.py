@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 from convo.clock import Clock
 from convo.flow.values import Value
-from convo.messages import Address, Inbound, Outbound, Receipt
+from convo.messages import Address, Inbound, Outbound, Receipt, Unreadable
 from convo.runtime.calls import Answered, NotYet
 from convo.store.base import PendingCall
-from convo.transports.base import Batch, SendResult, Sent, Unreadable
+from convo.transports.base import Batch, SendResult, Sent
 
 START = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 """Where a FakeClock stands unless told otherwise: a Wednesday noon in UTC."""
@@ -119,10 +119,10 @@ class FakeTransport:
         with self._lock:
             self._waiting.append(inbound)
 
-    def nonsense(self, raw: str, reason: str = "not JSON") -> None:
-        """The provider answers what nobody can read."""
+    def nonsense(self, raw: str, reason: str = "not JSON", *, whole: bool = False) -> None:
+        """The provider answers what nobody can read; ``whole``: and nothing else beside it."""
         with self._lock:
-            self._waiting.append(Unreadable(raw, reason, self._clock.now()))
+            self._waiting.append(Unreadable(raw, reason, self._clock.now(), whole))
 
     def receipt(self, receipt: Receipt) -> None:
         """The provider says what became of an outbound."""

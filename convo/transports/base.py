@@ -11,16 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from convo.messages import Inbound, Outbound, Receipt
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """An answer that may have held a message, but could not be read; kept so that nothing is lost."""
-
-    raw: str = field(repr=False)
-    reason: str
-    received_at: datetime
+from convo.messages import Inbound, Outbound, Receipt, Unreadable
 
 
 @dataclass(frozen=True, slots=True)

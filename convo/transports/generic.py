@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from convo.clock import Clock
 from convo.errors import ConfigError, CredentialsError, TransportError
-from convo.messages import Address, Inbound, Outbound
+from convo.messages import Address, Inbound, Outbound, Unreadable
 from convo.transports.base import (
     BadCredentials,
     Batch,
@@ -26,7 +26,6 @@ from convo.transports.base import (
     SendResult,
     Sent,
     Unknown,
-    Unreadable,
 )
 from convo.transports.generic_answers import (
     at,
@@ -107,7 +106,7 @@ class Generic:
         try:
             items = at(how.list, answer.json())
         except NotJSON as problem:
-            return Batch((), cursor, False, (Unreadable(answer.text, str(problem), now),))
+            return Batch((), cursor, False, (Unreadable(answer.text, str(problem), now, whole=True),))
         if items is None or items == []:
             return Batch(cursor=cursor)
         items = items if isinstance(items, list) else [items]

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from convo.clock import Clock
 from convo.errors import ConfigError
-from convo.messages import Address, Inbound, Outbound, Receipt, Status
+from convo.messages import Address, Inbound, Outbound, Receipt, Status, Unreadable
 from convo.sms import Encoding, encoding_of
 from convo.transports.base import (
     BadCredentials,
@@ -27,7 +27,6 @@ from convo.transports.base import (
     SendResult,
     Sent,
     Unknown,
-    Unreadable,
 )
 from convo.transports.http import Door, NoAnswer, check_url
 

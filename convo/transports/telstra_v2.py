@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from convo.clock import Clock
 from convo.errors import ConfigError, CredentialsError, NotProvisioned, TransportError
-from convo.messages import Address, Outbound, mask, to_address
+from convo.messages import Address, Outbound, Unreadable, mask, to_address
 from convo.transports.base import (
     BadCredentials,
     Batch,
@@ -30,7 +30,6 @@ from convo.transports.base import (
     RetryLater,
     SendResult,
     Unknown,
-    Unreadable,
 )
 from convo.transports.http import Answer, Door, NoAnswer, check_url
 from convo.transports.oauth import ClientCredentials, TokenSource

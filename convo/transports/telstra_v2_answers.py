@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum, auto
 
-from convo.messages import Address, Inbound, to_address
-from convo.transports.base import GiveUp, RetryLater, SendResult, Sent, Unknown, Unreadable
+from convo.messages import Address, Inbound, Unreadable, to_address
+from convo.transports.base import GiveUp, RetryLater, SendResult, Sent, Unknown
 from convo.transports.http import Answer, NotJSON
 
 EASTERN_STANDARD = timezone(timedelta(hours=10))
@@ -179,7 +179,7 @@ def read_polled(
     """
 
     def unreadable(reason: str) -> Unreadable:
-        return Unreadable(answer.text, reason, now)
+        return Unreadable(answer.text, reason, now, whole=True)
 
     try:
         said = answer.json()

@@ -14,8 +14,8 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from convo.errors import ConfigError, TransportError
-from convo.messages import Address, Inbound, Receipt, Status
-from convo.transports.base import Batch, PushRequest, PushResult, Unreadable
+from convo.messages import Address, Inbound, Receipt, Status, Unreadable
+from convo.transports.base import Batch, PushRequest, PushResult
 from convo.transports.http import Answer, NotJSON
 from convo.transports.telstra_v2_answers import Subscription, normal, own_id, read_stamp, whole_characters
 

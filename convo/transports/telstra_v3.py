@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from convo.clock import Clock
 from convo.errors import ConfigError, ConvoError, CredentialsError, NotProvisioned, TransportError
-from convo.messages import Address, Outbound, Receipt, mask
+from convo.messages import Address, Outbound, Receipt, Unreadable, mask
 from convo.transports.base import (
     BadCredentials,
     Batch,
@@ -29,7 +29,6 @@ from convo.transports.base import (
     SendResult,
     Sent,
     Unknown,
-    Unreadable,
 )
 from convo.transports.http import Answer, Door, NoAnswer
 from convo.transports.oauth import ClientCredentials, TokenSource

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from convo.messages import Address, Inbound, Receipt, Status
-from convo.transports.base import Batch, PushRequest, PushResult, Unreadable
+from convo.messages import Address, Inbound, Receipt, Status, Unreadable
+from convo.transports.base import Batch, PushRequest, PushResult
 from convo.transports.telstra_v2_answers import normal, whole_characters
 from convo.transports.telstra_v2_push import read_object
 

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from convo.clock import Clock
 from convo.errors import ConfigError, CredentialsError, TransportError
-from convo.messages import Address, Outbound, to_address
+from convo.messages import Address, Outbound, Unreadable, to_address
 from convo.transports.base import (
     BadCredentials,
     Batch,
@@ -29,7 +29,6 @@ from convo.transports.base import (
     SendResult,
     Sent,
     Unknown,
-    Unreadable,
 )
 from convo.transports.http import Answer, Door, NoAnswer, NotJSON, check_url
 from convo.transports.twilio_answers import (

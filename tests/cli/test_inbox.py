@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from convo.clock import SystemClock
+from convo.messages import Unreadable
 from convo.store import open_store
-from convo.transports.base import Unreadable
 from tests.cli.test_operating import STOPWATCH, convo
 
 

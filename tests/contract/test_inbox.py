@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from convo.engine.conversation import ConsentKind, Received, Started
-from convo.messages import Address
+from convo.messages import Address, Unreadable
 from convo.store import Store
 from convo.store.base import InboxStatus, Opening, Result
-from convo.transports.base import Unreadable
 from tests.contract.conftest import Opened
 from tests.contract.pieces import ANN, BOB, CHANNEL, at, conversation, put, step, text
 

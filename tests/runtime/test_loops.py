@@ -87,6 +87,29 @@ def test_a_failing_poll_backs_off_says_so_and_goes_on(world: World, caplog: pyte
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
 
 
+def test_an_answer_that_makes_no_sense_is_kept_and_backed_off_from(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A provider whose site is closed answers each poll with a page: not one row a second for a weekend."""
+    waits: list[timedelta] = []
+    for _ in range(10):
+        world.transport.nonsense("<html>closed</html>", whole=True)
+        next_at = world.receiver.once(world.clock.now())
+        assert next_at is not None
+        assert str(world.receiver.trouble) == "its answer could not be read: not JSON"
+        waits.append(next_at - world.clock.now())
+        world.clock.set(next_at)
+    assert timedelta(seconds=30) <= waits[-1] <= timedelta(seconds=60)
+    assert [row.raw for row in world.store.inbox(InboxStatus.DEAD)] == ["<html>closed</html>"] * 10
+    assert "cannot be polled (10 in a row): its answer could not be read" in caplog.text
+    assert world.receiver.polled_at is None
+
+    world.transport.text(ANNA, "START")
+    world.transport.nonsense("{}", "an entry of a listing makes no sense")
+    assert world.receiver.once(world.clock.now()) == world.clock.now() + timedelta(seconds=1)
+    assert world.receiver.trouble is None, "one entry of an answer is not the whole of it"
+
+
 def test_a_transport_that_breaks_its_word_does_not_end_the_loop(world: World) -> None:
     world.transport.fail_poll(KeyError("secret text"))
     world.receiver.once(world.clock.now())

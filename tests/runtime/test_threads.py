@@ -11,12 +11,12 @@ from convo.clock import SystemClock
 from convo.engine.machine import CompiledFlow
 from convo.engine.opening import ChannelFlows
 from convo.errors import CredentialsError, StoreError, TransportError
-from convo.messages import Status
+from convo.messages import Address, Outbound, Status
 from convo.runtime.run import Channel, Runtime
 from convo.store import open_store
-from convo.store.base import Store
+from convo.store.base import Opening, Store
 from convo.testing.fakes import FakeTransport
-from convo.transports.base import Batch
+from convo.transports.base import Batch, GiveUp, SendResult
 
 ANNA = "+61400000001"
 HOUR = timedelta(hours=1)
@@ -120,6 +120,38 @@ def test_a_stop_does_not_wait_for_a_poll_that_hangs(stopwatch: CompiledFlow) -> 
     stopped.join(2)
     assert not stopped.is_alive()
     release.set()
+
+
+def test_nothing_is_sent_before_the_transport_is_ready(stopwatch: CompiledFlow) -> None:
+    """An opening waits in the outbox at once, while the provider has no number of ours yet."""
+    starting, release = threading.Event(), threading.Event()
+
+    class Slow(FakeTransport):
+        def start(self) -> None:
+            starting.set()
+            assert release.wait(10)
+            self.ready = True
+
+        def send(self, outbound: Outbound) -> SendResult:
+            return super().send(outbound) if self.ready else GiveUp("there is no number to send from")
+
+        ready = False
+
+    store = open_store("memory")
+    store.request([Opening("fake", Address(ANNA), "stopwatch", "1")], SystemClock().now())
+    transport = Slow(SystemClock())
+    runtime = made(stopwatch, transport, store=store)
+    runtime.start()
+    try:
+        assert starting.wait(10)
+        assert not runtime.wait_until_quiet(timeout=0.3)
+        assert [row.status for row in store.outbox()] == [Status.QUEUED]
+        release.set()
+        assert runtime.wait_until_quiet(empty=True, timeout=10)
+    finally:
+        release.set()
+        runtime.stop()
+    assert transport.replies(Address(ANNA)) == ["Stopwatch online! I understand START, STOP and TIME."]
 
 
 def test_once_answers_what_is_there_and_ends(stopwatch: CompiledFlow) -> None:

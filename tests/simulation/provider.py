@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from convo.errors import StoreError, TransportError
-from convo.messages import Address, Inbound, Outbound, OutboundKind, Receipt, Status
+from convo.messages import Address, Inbound, Outbound, OutboundKind, Receipt, Status, Unreadable
 from convo.runtime.calls import Answered, NotYet
 from convo.store.base import PendingCall, Store
 from convo.testing.fakes import OUR_NUMBER, FakeClock
@@ -21,7 +21,6 @@ from convo.transports.base import (
     SendResult,
     Sent,
     Unknown,
-    Unreadable,
 )
 
 CHANNEL = "sim"

@@ -7,14 +7,18 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from convo.errors import StoreError
+from convo.messages import Unreadable
 from convo.store import open_store
 from convo.store.base import Result
+from convo.store.sqlite_views import open_views
 from tests.contract.pieces import ANN, CHANNEL, at, conversation, marked, put, say, step, text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -255,4 +259,24 @@ def test_another_process_that_holds_the_file_is_waited_for(tmp_path: Path) -> No
     store._db.execute("PRAGMA busy_timeout = 10000")
     put(store, text("hello", identity="a"))
     say(store, "Hello.")
+    store.close()
+
+
+def test_an_answer_without_sense_is_no_good_poll(tmp_path: Path) -> None:
+    """Else a provider that answers every poll with a page would look well for ever."""
+    path = tmp_path / "convo.db"
+
+    def good_poll() -> datetime | None:
+        with open_views(path) as views:
+            return views.overview(at(9)).channels[0].last_good_poll_at
+
+    store = open_store(path)
+    page = Unreadable("<html>", "not JSON", at(1), whole=True)
+    store.accept(CHANNEL, (), cursor="c1", now=at(1), unreadable=[page])
+    assert good_poll() is None
+    store.accept(CHANNEL, (), cursor="c1", now=at(2), unreadable=[replace(page, whole=False)])
+    assert good_poll() == at(2)
+    store.accept(CHANNEL, (), cursor="c1", now=at(3), unreadable=[page])
+    assert good_poll() == at(2)
+    assert store.cursor(CHANNEL) == "c1"
     store.close()

@@ -23,17 +23,8 @@ from convo import transports
 from convo.cli.transport import command as transport_command
 from convo.emulators.telstra_v2 import NUMBER, TelstraV2Emulator
 from convo.errors import ConfigError, ConvoError, CredentialsError, NotProvisioned, TransportError
-from convo.messages import Address, Inbound, Outbound
-from convo.transports.base import (
-    BadCredentials,
-    Batch,
-    GiveUp,
-    RetryLater,
-    SendResult,
-    Sent,
-    Unknown,
-    Unreadable,
-)
+from convo.messages import Address, Inbound, Outbound, Unreadable
+from convo.transports.base import BadCredentials, Batch, GiveUp, RetryLater, SendResult, Sent, Unknown
 from convo.transports.http import Door
 from convo.transports.telstra_v2 import KEEP, Settings, TelstraV2, create
 from convo.transports.telstra_v2_answers import normal, read_stamp

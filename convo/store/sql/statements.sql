@@ -10,7 +10,8 @@ VALUES (?, 'unreadable', '', '', ?, ?, 'dead', ?)
 -- name: remember_poll
 INSERT INTO channels (channel, cursor, last_good_poll_at) VALUES (?, ?, ?)
 ON CONFLICT (channel) DO UPDATE
-SET cursor = coalesce(excluded.cursor, cursor), last_good_poll_at = excluded.last_good_poll_at
+SET cursor = coalesce(excluded.cursor, cursor),
+    last_good_poll_at = coalesce(excluded.last_good_poll_at, last_good_poll_at)
 
 -- name: request
 INSERT INTO inbox (channel, kind, dedup_key, sender, text, received_at, raw)
