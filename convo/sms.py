@@ -7,6 +7,7 @@ a longer one. A character of the extension table takes two septets.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ GSM7_BASIC = frozenset(
 )
 GSM7_EXTENSION = frozenset("\f^{}\\[~]|€")
 _GSM7 = GSM7_BASIC | GSM7_EXTENSION
+_EXTENDED = re.compile(f"[{re.escape(''.join(sorted(GSM7_EXTENSION)))}]")
 
 SUBSTITUTES = {
     "‘": "'", "’": "'", "‚": "'", "‛": "'", "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"',
@@ -84,7 +86,7 @@ def cost(text: str) -> Cost:
     """Return what the text costs; an empty text is one segment."""
     encoding = encoding_of(text)
     if encoding is Encoding.GSM7:
-        units = len(text) + sum(text.count(letter) for letter in GSM7_EXTENSION)
+        units = len(text) + len(_EXTENDED.findall(text))
     else:
         units = sum(_units(letter, encoding) for letter in text)
     if units <= SINGLE[encoding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 
 from convo.engine.conversation import (
     CallAnswered,
@@ -100,13 +101,19 @@ class ChannelFlows:
         name = conversation.flow if conversation is not None and conversation.is_open else self.default
         compiled = self.flows.get(name) if name is not None else None
         own = compiled.flow.opt_out if compiled is not None else None
-        return frozenset(fold(word) for word in (self.opt_out if own is None else own))
+        return _folded(self.opt_out if own is None else own)
 
     def opt_in_words(self) -> frozenset[str]:
         """Return the folded words that take an opt-out back."""
         compiled = self.flows.get(self.default) if self.default is not None else None
         own = compiled.flow.opt_in if compiled is not None else None
-        return frozenset(fold(word) for word in (self.opt_in if own is None else own))
+        return _folded(self.opt_in if own is None else own)
+
+
+@cache
+def _folded(words: tuple[str, ...]) -> frozenset[str]:
+    """Return the words of an author as texts are compared with them."""
+    return frozenset(fold(word) for word in words)
 
 
 def answer(

@@ -88,7 +88,15 @@ def encode(data: Mapping[str, Value]) -> str:
     one key names the type. A Fault where a value is none that data may hold.
     """
     try:
-        return json.dumps({name: _packed(value) for name, value in data.items()}, separators=(",", ":"))
+        return _ENCODER.encode({name: _packed(value) for name, value in data.items()})
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Fault(f"data cannot be stored ({type(error).__name__})") from None
+
+
+def packed(data: Mapping[str, Value]) -> dict[str, object]:
+    """Return data as ``encode`` writes it, for what is written around it; a Fault as from ``encode``."""
+    try:
+        return {name: _packed(value) for name, value in data.items()}
     except (TypeError, ValueError, OverflowError) as error:
         raise Fault(f"data cannot be stored ({type(error).__name__})") from None
 
@@ -96,10 +104,10 @@ def encode(data: Mapping[str, Value]) -> str:
 def decode(text: str) -> dict[str, Value]:
     """Return the data that ``encode`` wrote; a Fault where the text is something else."""
     try:
-        packed = json.loads(text)
-        if not isinstance(packed, dict):
+        found = json.loads(text)
+        if not isinstance(found, dict):
             raise TypeError
-        return {name: _unpacked(value) for name, value in packed.items()}
+        return {name: _unpacked(value) for name, value in found.items()}
     except (TypeError, ValueError, LookupError, ArithmeticError, RecursionError, OSError) as error:
         raise Fault(f"stored data cannot be read ({type(error).__name__})") from None
 
@@ -229,6 +237,8 @@ WORDS: Mapping[str, Words] = MappingProxyType(
 )
 """The words of each language that has its own, by language code."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_TORN = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _CENT = Decimal("0.01")
 _MONEY = Context(prec=60, rounding=ROUND_HALF_UP, traps=[InvalidOperation])
 
@@ -282,7 +292,7 @@ def _packed(value: Value) -> object:
         return {"choice": [_packed(str(value)), _packed(value.label)]}
     if isinstance(value, str):
         # JSON would join two lone halves of a surrogate pair that stand side by side.
-        torn = re.search("[\ud800-\udbff][\udc00-\udfff]", value)
+        torn = not value.isascii() and _TORN.search(value)
         return {"text": value.encode("utf-8", "surrogatepass").hex()} if torn else str(value)
     if isinstance(value, bool | int):
         return value

@@ -208,6 +208,8 @@ class Sending(_Apart):
             return self._refused(problem)
         self._went_on()
         pace = self._state.channel.pace
-        if pace is not None and next_at is not None and next_at <= now:
-            self._not_before = next_at = now + pace
+        at_once = next_at is not None and next_at <= now
+        if pace is not None and (at_once or self._deliverer.handed_over):
+            self._not_before = now + pace
+            return self._not_before if at_once else next_at
         return next_at

@@ -87,6 +87,8 @@ class Deliverer:
         self._ask_after = ask_after
         self._plain = plain
         self._ask_again_at: datetime | None = None
+        self.handed_over = False
+        """Whether the last call handed something over, for the pace."""
         self._unsettled: Settlement | None = None
         self._refused: str | None = None
         self._failing: set[str] = set()
@@ -120,15 +122,19 @@ class Deliverer:
         # What is unknown is settled soon where the provider can be asked: until then nothing overtakes it.
         overtakes = not hasattr(self._transport, "find_sent")
         rows = self._store.mark_sending(self._channel, now, 1, last_look, after_unknown=overtakes)
+        result: SendResult | None = None
         for row in rows:
             result = self._send(row)
             then = self._clock.now() if self._clock is not None else now
             self._unsettled = self._judge(row, result, then)
             self._rest(row, result, then)
             self._settle(then)
-        if rows or blocked:
+        one_of_many, self.handed_over = self.handed_over, bool(rows)
+        if blocked or (rows and (one_of_many or not isinstance(result, Sent))):
             return now
         next_at = self._store.next_outbound(self._channel)
+        if rows and next_at is not None:
+            return now
         # A row whose time has come and that was not chosen waits behind an earlier one.
         times = [max(next_at, now + _AGAIN)] if next_at is not None else []
         times += [self._ask_again_at] if self._ask_again_at is not None else []
@@ -250,7 +256,9 @@ class Deliverer:
         match result:
             case Sent(provider_id, segments):
                 _log.info("sent to %s (%s)", who, row.outbound.kind)
-                counted = segments or cost(self._as_sent(row).text).segments
+                counted = (
+                    segments or (not self._plain and row.segments) or cost(self._as_sent(row).text).segments
+                )
                 return Settlement(number, Status.SENT, provider_id, segments=counted)
             case RetryLater(reason, after):
                 if row.attempts >= self._limits.tries:

@@ -37,6 +37,18 @@ _CLOCK = re.compile(r"(?<![\d:.])([01]?\d|2[0-3])[:.h]([0-5]\d)(?:[:.]([0-5]\d))
 _NUMBER = re.compile(r"\d{1,9}")
 
 
+def may_loop(heard: Sequence[Line], *, texts: int = LOOP_TEXTS, window: timedelta = LOOP_WINDOW) -> bool:
+    """Return whether ``looping`` could find anything, by what they sent alone; mostly it could not."""
+    row = _row(heard, window)
+    few = min(ECHOES, texts)
+    if len(row) >= few and all(len(_letters(line.text).encode()) >= _ECHO for line in row[:few]):
+        return True
+    row = row[:texts]
+    return len(row) == texts and (
+        _sentences(row) or _clock(row) or _counts(row) or (_wordy(row) and _same(row))
+    )
+
+
 def looping(
     heard: Sequence[Line],
     said: Sequence[Line],

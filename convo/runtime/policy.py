@@ -12,7 +12,7 @@ from enum import StrEnum
 from random import Random
 
 from convo.messages import OutboundKind
-from convo.runtime.guard import LOOP_TEXTS, LOOP_WINDOW, looping
+from convo.runtime.guard import LOOP_TEXTS, LOOP_WINDOW, looping, may_loop
 from convo.sms import cost
 from convo.store.base import Expired, LastLook
 
@@ -74,7 +74,7 @@ def allows(look: LastLook, now: datetime, limits: Limits | None = None) -> str |
     if outbound.kind in ANSWERS and now - look.due_at > bounds.lifetime:
         return Expired(f"it could not leave within {bounds.lifetime.total_seconds() / 3600:g} hours")
     to_one, on_channel = past.spent()
-    price = cost(outbound.text).segments
+    price = look.row.segments or cost(outbound.text).segments
     if bounds.to_one is not None and to_one + price > bounds.to_one:
         return f"budget: {bounds.to_one} segments a day to one number"
     if bounds.on_channel is not None and on_channel + price > bounds.on_channel:
@@ -82,9 +82,11 @@ def allows(look: LastLook, now: datetime, limits: Limits | None = None) -> str |
     if outbound.kind in ANSWERS and to_one >= _GUARDED_FROM:
         if past.is_ourselves():
             return "loop: our own number writes to us"
-        texts = bounds.loop_texts
-        looks = looping(past.heard(2 * texts), past.said(3 * texts), texts=texts, window=bounds.loop_window)
-        return None if looks is None else f"loop: {looks}"
+        texts, window = bounds.loop_texts, bounds.loop_window
+        heard = past.heard(2 * texts)
+        if may_loop(heard, texts=texts, window=window):
+            looks = looping(heard, past.said(3 * texts), texts=texts, window=window)
+            return None if looks is None else f"loop: {looks}"
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from convo.engine.conversation import (
@@ -16,15 +17,19 @@ from convo.engine.conversation import (
     Step,
     TimerFired,
 )
-from convo.flow.values import decode, encode
+from convo.flow.values import decode, encode, packed
 from convo.messages import Address
 
 
 def stamp(moment: datetime) -> str:
     """Return a moment as text of fixed width, so that texts sort as moments do."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+    return _stamp(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
+
+
+@lru_cache(maxsize=64)
+def _stamp(moment: datetime) -> str:
+    """Return a moment of UTC as text; one moment is written into many rows of a transaction."""
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def moment(text: str) -> datetime:
@@ -103,7 +108,7 @@ def _memo(conversation: Conversation) -> str:
     if conversation.leaving:
         memo["leaving"] = conversation.leaving
     if conversation.kept:
-        memo["kept"] = {flow: json.loads(encode(data)) for flow, data in conversation.kept.items()}
+        memo["kept"] = {flow: packed(data) for flow, data in conversation.kept.items()}
     return json.dumps(memo) if memo else "{}"
 
 
@@ -140,7 +145,7 @@ def event_as_data(event: Event) -> dict[str, Any]:
                 "note": event.note,
             }
         case Started():
-            return {"event": "started", "flow": event.flow, "given": json.loads(encode(event.given))}
+            return {"event": "started", "flow": event.flow, "given": packed(event.given)}
 
 
 def event_of(data: Mapping[str, Any]) -> Event:
@@ -172,13 +177,11 @@ def record(step: Step) -> str:
             "ended": step.conversation.ended,
             "language": step.conversation.language,
             "tries": step.conversation.tries,
-            "data": json.loads(encode(step.conversation.data)),
+            "data": packed(step.conversation.data),
             "said": [[outbound.recipient, outbound.kind, outbound.text] for outbound in step.outbound],
             "timers": [[timer.name, stamp(timer.due_at)] for timer in step.timers],
-            "request": [step.request.service, json.loads(encode(step.request.given))]
-            if step.request
-            else None,
-            "answers": [[a.name, a.text, json.loads(encode({"": a.value}))[""], a.how] for a in step.answers],
+            "request": [step.request.service, packed(step.request.given)] if step.request else None,
+            "answers": [[a.name, a.text, packed({"": a.value})[""], a.how] for a in step.answers],
             "took": list(step.took),
             "notes": list(step.notes),
             "fault": step.fault,

@@ -14,10 +14,12 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from convo.engine.conversation import (
@@ -374,29 +376,27 @@ class SqliteStore:
         """Choose what may leave now and mark it ``sending``; return those rows, oldest first."""
         at = stamp(now)
         going: list[OutboxRow] = []
-        marks, looked, charged, asked = [], [], [], []
+        marks, charged, asked = [], [], []
         with self._write() as db:
             for found in db.execute(_sql("sendable"), (channel, at, limit, after_unknown)).fetchall():
-                row = _outbox_row(found)
+                segments = cost(stored(found["text"])).segments
+                row = _outbox_row(found, segments)
                 past = SqlitePast(self._rows, channel, row.outbound.recipient, row.outbound.id, now)
                 due_at = _optional(found["due_at"]) if row.attempts else row.next_at
                 reason = allows(LastLook(row, bool(found["opted_out"]), due_at or row.created_at, past))
                 if reason is None:
-                    segments = cost(row.outbound.text).segments
-                    going.append(_outbox_row(found, Status.SENDING, 1))
-                    marks.append((Status.SENDING, 1, "", at, row.outbound.id))
+                    going.append(replace(row, status=Status.SENDING, attempts=row.attempts + 1))
+                    marks.append((Status.SENDING, 1, "", at, at, segments, 1, row.outbound.id))
                     charged.append((channel, row.outbound.recipient, segments))
-                    looked.append((at, segments, row.outbound.id))
                 else:
                     stopped = Status.EXPIRED if isinstance(reason, Expired) else Status.BLOCKED
-                    marks.append((stopped, 0, str(reason), at, row.outbound.id))
-                    looked.append((at, cost(row.outbound.text).segments, row.outbound.id))
+                    marks.append((stopped, 0, str(reason), at, at, segments, 0, row.outbound.id))
                     if row.outbound.asks:
                         asked.append((at, row.outbound.id))
-            db.executemany(_sql("mark"), marks)
+            if marks:
+                db.executemany(_sql("mark"), marks)
             if asked:
                 db.executemany(_sql("asked"), asked)
-            db.executemany(_sql("marked"), looked)
             if charged:
                 db.executemany(_sql("charge"), charges(charged, now))
         return going
@@ -554,27 +554,76 @@ class SqliteStore:
         with self._lock, self._telling():
             return self._db.execute(_sql(name), values).fetchall()
 
-    @contextlib.contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._telling():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
+    def _write(self) -> _Transaction:
+        return _Transaction(self._db, self._lock, self.path)
 
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Turn what SQLite and the system say into what the operator can do."""
+    def _telling(self) -> _Telling:
+        return _Telling(self.path)
+
+
+class _Telling:
+    """Turns what SQLite and the system say into what the operator can do; entered for every statement."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> Any:
+        """Begin to listen."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if wrong is None:
+            return
+        if isinstance(wrong, sqlite3.Error):
+            raise StoreError(f"{self._path}: {_told(wrong)}") from wrong
+        if isinstance(wrong, OSError):
+            raise StoreError(f"{self._path}: {(wrong.strerror or str(wrong)).lower()}") from wrong
+
+
+class _Transaction(_Telling):
+    """One transaction, behind the lock of the connection; undone where anything is raised within."""
+
+    __slots__ = ("_db", "_lock")
+
+    def __init__(self, db: sqlite3.Connection, lock: threading.RLock, path: str) -> None:
+        super().__init__(path)
+        self._db = db
+        self._lock = lock
+
+    def __enter__(self) -> sqlite3.Connection:
+        """Begin."""
+        self._lock.acquire()
         try:
-            yield
-        except sqlite3.Error as wrong:
-            raise StoreError(f"{self.path}: {_told(wrong)}") from wrong
-        except OSError as wrong:
-            raise StoreError(f"{self.path}: {(wrong.strerror or str(wrong)).lower()}") from wrong
+            with _Telling(self._path):
+                self._db.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._lock.release()
+            raise
+        return self._db
+
+    def __exit__(
+        self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if wrong is None:
+                with _Telling(self._path):
+                    self._db.execute("COMMIT")
+                return
+        except BaseException:
+            self._undo()
+            raise
+        else:
+            self._undo()
+        finally:
+            self._lock.release()
+        super().__exit__(kind, wrong, trace)
+
+    def _undo(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")
 
 
 def _told(wrong: sqlite3.Error) -> str:
@@ -637,7 +686,7 @@ def _consent_row(entry: Consent) -> tuple[Any, ...]:
     return (entry.channel, entry.number, entry.kind, stamp(entry.at), storable(entry.wording), entry.source)
 
 
-def _outbox_row(row: sqlite3.Row, status: Status | None = None, more_attempts: int = 0) -> OutboxRow:
+def _outbox_row(row: sqlite3.Row, segments: int | None = None) -> OutboxRow:
     return OutboxRow(
         outbound=Outbound(
             row["channel"],
@@ -649,11 +698,11 @@ def _outbox_row(row: sqlite3.Row, status: Status | None = None, more_attempts: i
             row["number"],
             row["asks"],
         ),
-        status=status or Status(row["status"]),
+        status=Status(row["status"]),
         created_at=moment(row["created_at"]),
-        attempts=row["attempts"] + more_attempts,
+        attempts=row["attempts"],
         next_at=_optional(row["next_at"]),
         provider_id=row["provider_id"],
         reason=row["reason"],
-        segments=row["segments"],
+        segments=row["segments"] if segments is None else segments,
     )

@@ -14,6 +14,14 @@ from tests.benchmarks.figures import Figure, median
 from tests.benchmarks.world import World
 
 PAGE = 4096
+NUMBER = "+614%08d"
+PAST = {
+    "conversations": {"sender": NUMBER},
+    "journal": {"sender": NUMBER},
+    "inbox": {"sender": NUMBER, "provider_id": "a%d", "dedup_key": "a%d"},
+    "outbox": {"recipient": NUMBER, "provider_id": "a%d"},
+}
+"""What each sender has in the store: a row of each table, with values of its own in these columns."""
 
 
 def figures(quick: bool) -> list[Figure]:
@@ -56,21 +64,23 @@ def figures(quick: bool) -> list[Figure]:
 
 
 def _fill(path: Path, senders: int) -> None:
-    """Make a store in which so many senders wait, by copying the row of one who came by himself."""
+    """Make a store in which so many senders wait, each with the past of one who came by himself."""
     world = World(str(path))
     world.texts(0, 1, 1)
     world.work()
     world.store.close()
     db = sqlite3.connect(path)
-    columns = [row[1] for row in db.execute("PRAGMA table_info(conversations)")]
-    others = ", ".join(column for column in columns if column != "sender")
     db.execute("PRAGMA synchronous = OFF")
-    db.execute(
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
-        f" INSERT INTO conversations (sender, {others})"
-        f" SELECT printf('+614%08d', i), {others} FROM conversations, n WHERE sender = '+61400000000'",
-        (senders - 1,),
-    )
+    for table, changed in PAST.items():
+        columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})") if row[1] != "id"]
+        others = ", ".join(column for column in columns if column not in changed)
+        made = ", ".join(f"printf('{form}', i)" for form in changed.values())
+        db.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+            f" INSERT INTO {table} ({', '.join(changed)}, {others})"
+            f" SELECT {made}, {others} FROM (SELECT * FROM {table} LIMIT 1), n",
+            (senders - 1,),
+        )
     db.commit()
     db.close()
 

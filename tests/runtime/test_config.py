@@ -189,6 +189,27 @@ def test_the_pace_of_a_channel(stopwatch: CompiledFlow) -> None:
     assert [sent_at[second] for second in range(8)] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_the_pace_holds_for_what_comes_after_the_last_one(stopwatch: CompiledFlow) -> None:
+    clock, transport, store = FakeClock(), FakeTransport(), open_store("memory")
+    state = ChannelState(Channel("a", transport, pace=timedelta(seconds=2)))
+    processor = Processor(store, {"a": ChannelFlows("a", {"stopwatch": stopwatch}, "stopwatch")})
+    sending = Sending(Deliverer(store, transport, "a", clock), state, clock, lambda state, problem: True)
+
+    def opened(number: str) -> None:
+        store.request([Opening("a", Address(number), "stopwatch", number)], clock.now())
+        processor.once(clock.now())
+
+    opened("+61400000001")
+    assert sending.once(clock.now()) is None, "nothing is left to leave"
+    clock.advance(1)
+    opened("+61400000002")
+    assert sending.once(clock.now()) == clock.now() + timedelta(seconds=1)
+    assert len(transport.sent) == 1
+    clock.advance(1)
+    sending.once(clock.now())
+    assert len(transport.sent) == 2
+
+
 def test_once_waits_for_the_pace(two: Made, stopwatch: CompiledFlow) -> None:
     transport = FakeTransport(SystemClock(), channel="a")
     for last in range(3):

@@ -106,7 +106,8 @@ ORDER BY o.id
 LIMIT ?3
 
 -- name: mark
-UPDATE outbox SET status = ?, attempts = attempts + ?, reason = ?, changed_at = ?
+UPDATE outbox SET status = ?, attempts = attempts + ?, reason = ?, changed_at = ?, marked_at = ?, segments = ?,
+    due_at = CASE attempts + ? WHEN 1 THEN next_at ELSE due_at END
 WHERE id = ? AND status = 'queued'
 
 -- name: settle
@@ -195,9 +196,6 @@ SELECT * FROM outbox WHERE ? IS NULL OR channel = ? ORDER BY id
 
 -- name: inbox
 SELECT * FROM inbox WHERE ? IS NULL OR status = ? ORDER BY id
-
--- name: marked
-UPDATE outbox SET marked_at = ?, segments = ?, due_at = CASE attempts WHEN 1 THEN next_at ELSE due_at END WHERE id = ?
 
 -- name: charge
 INSERT INTO spent (channel, day, recipient, segments) VALUES (?, ?, ?, ?)
