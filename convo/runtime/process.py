@@ -109,13 +109,13 @@ class Processor:
                 result = self._step(each, senders, now)
             if result is not None:
                 results.append(result)
-        self._commit([*results, *dropped], now)
+        held = self._commit([*results, *dropped], now)
         steps = [step for result in results for step in result.steps]
         if any(step.outbound for step in steps):
             self._on_committed()
         if any(step.request for step in steps):
             self._on_request()
-        return any(result.retry for result in results)
+        return held or any(result.retry for result in results)
 
     def _claim(self) -> tuple[list[Waiting], bool]:
         """Return what waits on our channels, and whether there may be more.
@@ -198,26 +198,31 @@ class Processor:
             _log.error("messages are set aside: %s", problem)
         _log.info("dead: a message of %s", mask(waiting.sender))
 
-    def _commit(self, results: Sequence[Result], now: datetime) -> None:
+    def _commit(self, results: Sequence[Result], now: datetime) -> bool:
+        """Commit; return whether some of it has to be stepped again."""
         try:
             self._store.commit(results, now)
+            return False
         except StoreError:
             raise
         except Exception as problem:
             _log.error(
                 "a batch of %s could not be committed: %s", count(len(results), "message"), origin(problem)
             )
-            self._commit_one_by_one(results, now)
+            return self._commit_one_by_one(results, now)
 
-    def _commit_one_by_one(self, results: Sequence[Result], now: datetime) -> None:
+    def _commit_one_by_one(self, results: Sequence[Result], now: datetime) -> bool:
         """Commit each result on its own; the one that cannot be is set aside, with its sender's later ones.
 
-        Those later ones were stepped on a conversation that now never was, so they wait to be stepped again.
+        Those later ones were stepped on a conversation that now never was, so they wait to be stepped again;
+        returns whether there are any.
         """
         held: set[tuple[str, Address]] = set()
+        again = False
         for result in results:
             key = (result.waiting.channel, result.waiting.sender)
             if key in held:
+                again = True
                 continue
             try:
                 self._store.commit([result], now)
@@ -228,6 +233,7 @@ class Processor:
                 _log.error("a message of %s is set aside: %s", mask(result.waiting.sender), what)
                 self._commit_aside(result.waiting, what, now)
                 held.add(key)
+        return again
 
     def _commit_aside(self, waiting: Waiting, what: str, now: datetime) -> None:
         """Set a row aside with an apology, or, where that cannot be stored either, without."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from random import Random
 
 import pytest
 
+from convo.engine.conversation import Received
 from convo.engine.machine import CompiledFlow
 from convo.engine.opening import ChannelFlows, answer
 from convo.errors import CredentialsError, StoreError, TransportError
@@ -19,7 +20,7 @@ from convo.runtime.process import Processor
 from convo.runtime.receive import Receiver
 from convo.runtime.run import drain
 from convo.store import open_store
-from convo.store.base import InboxStatus, Opening, Store
+from convo.store.base import InboxStatus, Opening, Result, Store
 from convo.testing.fakes import FakeClock, FakeTransport
 from convo.transports.base import BadCredentials, GiveUp, OptedOut, RetryLater, Unknown
 
@@ -281,6 +282,37 @@ def test_a_commit_that_fails_leaves_everything_to_the_next_call(world: World) ->
     assert world.transport.replies(ANNA) == ["The stopwatch is running."]
 
 
+class Picky:
+    """A store that cannot take the step of one text."""
+
+    def __init__(self, store: Store, refused: str) -> None:
+        self._store, self._refused = store, refused
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def commit(self, results: Sequence[Result], now: datetime) -> None:
+        for result in results:
+            event = result.waiting.event
+            if result.dead is None and isinstance(event, Received) and event.text == self._refused:
+                raise ValueError("this cannot be stored")
+        self._store.commit(results, now)
+
+
+def test_what_follows_a_step_that_cannot_be_stored_is_stepped_without_it(world: World) -> None:
+    processor = Processor(Picky(world.store, "STOP"), world.flows)  # type: ignore[arg-type]
+    for who, words in ((ANNA, "START"), (ANNA, "STOP"), (BEN, "TIME"), (ANNA, "TIME")):
+        world.transport.text(who, words)
+        world.clock.advance(60)
+    drain([world.receiver], processor, [world.deliverer], world.clock)
+    first, apology, last = world.transport.replies(ANNA)
+    assert (first, last) == ("The stopwatch is running.", "3 min so far.")
+    assert "Sorry" in apology
+    assert world.transport.replies(BEN) == ["The stopwatch is not running yet. Send START first."]
+    (dead,) = world.store.inbox(InboxStatus.DEAD)
+    assert dead.text == "STOP"
+
+
 def test_an_opening_greets_once(world: World) -> None:
     opening = Opening("fake", ANNA, "stopwatch", "k1")
     for _ in range(2):
@@ -369,6 +401,17 @@ def test_after_an_opt_out_only_the_confirmation_leaves(world: World) -> None:
     world.drain()
     assert [outbound.kind for outbound in world.transport.sent] == [OutboundKind.CONSENT]
     assert world.statuses() == [Status.BLOCKED, Status.SENT]
+
+
+def test_what_comes_right_behind_an_opt_out_is_not_answered(world: World) -> None:
+    for words in ("START", "UNSUBSCRIBE", "TIME", "stop"):
+        world.transport.text(ANNA, words)
+        world.clock.advance(1)
+    world.drain()
+    assert [row.outbound.kind for row in world.store.outbox()] == [OutboundKind.REPLY, OutboundKind.CONSENT]
+    conversation = world.store.conversation("fake", ANNA)
+    assert conversation is not None
+    assert (conversation.number, conversation.is_open) == (1, False)
 
 
 def test_backoff_doubles_to_its_cap_and_honours_what_was_asked() -> None:

@@ -20,12 +20,13 @@ from convo.runtime.process import Processor
 from convo.runtime.receive import Receiver
 from convo.runtime.run import drain
 from convo.store import open_store
-from convo.store.base import Store
+from convo.store.base import Opening, Store
 from convo.testing.fakes import OUR_NUMBER, FakeClock, FakeTransport
 from convo.transports.base import GiveUp, OptedOut, RetryLater, Unknown
 
 ANNA, BEN = Address("+61400000001"), Address("+61400000002")
 TALK = """flow: talk
+greeting: Good day.
 restart: any
 data: {count: 0}
 states:
@@ -119,6 +120,22 @@ def test_the_lifetime_of_a_reply_is_a_limit(talk: CompiledFlow, hours: float, st
     world.clock.advance(timedelta(hours=hours))
     world.drain()
     assert [row.status for row in world.store.outbox()] == [status]
+
+
+def test_what_we_begin_by_ourselves_does_not_grow_stale(talk: CompiledFlow) -> None:
+    world = World(talk, Limits(lifetime=timedelta(hours=6)))
+    world.store.request([Opening("fake", ANNA, "talk", "first")], world.clock.now())
+    world.transport.text(BEN, "hello")
+    world.receiver.once(world.clock.now())
+    world.processor.once(world.clock.now())
+    opened = {row.outbound.recipient: row.outbound.kind for row in world.store.outbox()}
+    assert opened[ANNA] is not OutboundKind.REPLY
+    world.clock.advance(timedelta(hours=7))
+    world.drain()
+    assert {row.outbound.recipient: row.status for row in world.store.outbox()} == {
+        ANNA: Status.SENT,
+        BEN: Status.EXPIRED,
+    }
 
 
 def test_an_hour_without_the_provider_loses_nothing(talk: CompiledFlow) -> None:
@@ -257,6 +274,19 @@ def test_a_machine_is_stopped_within_ten_replies(
     assert told(caplog, "loop") == 1
     world.say("hello", BEN)
     assert len(world.transport.replies(BEN)) == 1
+
+
+@pytest.mark.parametrize("minutes", [2, 9])
+def test_a_machine_that_takes_its_time_is_stopped_too(talk: CompiledFlow, minutes: int) -> None:
+    """What makes a row is the pause from text to text, not how long all of them took."""
+    world = World(talk)
+    said = 0
+    while len(world.transport.sent) == said < 30:
+        world.say("I am out of the office until Monday.")
+        world.clock.advance(timedelta(minutes=minutes))
+        said += 1
+    assert len(world.transport.sent) <= 10
+    assert world.reasons() == ["loop: an auto-reply: it answers everything with the same words"]
 
 
 def test_a_machine_that_goes_on_is_told_of_once(talk: CompiledFlow, caplog: pytest.LogCaptureFixture) -> None:

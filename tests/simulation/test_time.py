@@ -15,6 +15,7 @@ from convo.engine.conversation import TimerFired
 from convo.engine.machine import CompiledFlow
 from convo.engine.opening import ChannelFlows
 from convo.engine.timing import quiet_until, timers_of
+from convo.errors import TransportError
 from convo.messages import Address
 from convo.runtime.calls import Caller
 from convo.runtime.channels import Channel, ChannelState, Sending
@@ -201,6 +202,28 @@ def test_after_a_downtime_every_timer_fires_once_and_the_backlog_is_paced(
         if isinstance(event := each.event, TimerFired)
     ]
     assert fired == []
+    store.close()
+
+
+@pytest.mark.parametrize("minutes", [3, 9])
+def test_while_a_channel_cannot_be_polled_its_deadlines_wait(compiled: Compile, minutes: int) -> None:
+    """What was sent in time goes before the deadline, though it is read after it."""
+    source = WAITS.replace("{OK: ready}", "{OK: {reply: In time., goto: ready}}").replace(
+        "An hour.", "Too late."
+    )
+    clock = FakeClock()
+    store, provider = open_store("memory"), FakeTransport(clock)
+    ann = Address("+61400000101")
+    program = Program(compiled(source), store, provider, clock)
+    provider.text(ann, "hello")
+    program.work(60)
+    clock.advance(timedelta(minutes=58))
+    provider.text(ann, "OK")
+    provider.fail_poll(TransportError("away", retry_after=timedelta(minutes=minutes)))
+    program.work(60 * minutes - 1)
+    assert provider.replies(ann) == ["Hello."]
+    program.work(120)
+    assert provider.replies(ann) == ["Hello.", "In time."]
     store.close()
 
 
