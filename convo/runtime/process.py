@@ -44,10 +44,20 @@ class _Sender:
     held: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What became of one batch: when to be called again, and whom to wake once it is committed."""
+
+    next_at: datetime | None
+    leaves: bool = False
+    asks: bool = False
+
+
 class Processor:
     """Steps the inbox of the channels in ``flows``; ``on_committed`` is called when something may leave.
 
-    One at a time per store: the order of a sender's steps rests on that.
+    Any number of them may step one store, in threads, processes and machines: the order of a sender's steps
+    rests on the fence of the partition, not on who steps.
     """
 
     def __init__(
@@ -71,67 +81,91 @@ class Processor:
         self._aside = Aside()
 
     def once(self, now: datetime) -> datetime | None:
-        """Step and commit one batch; return when to be called again, None where nothing waits.
+        """Step a batch of each partition in which something waits; return when to be called again.
 
-        Texts go before the answers of services, and those before timers.
+        None: nothing waits.
+
+        Raises:
+            StoreError: as ``process``; the partitions before that one are done.
+        """
+        busy = self._store.busy(now)
+        times = [self.process(partition, now) for partition in busy]
+        if now not in times:
+            # One that is due already has been seen to, with its partition.
+            next_at = self._store.next_timer()
+            times += [next_at] if next_at is not None and next_at > now else []
+        return min((each for each in times if each is not None), default=None)
+
+    def process(self, partition: int, now: datetime) -> datetime | None:
+        """Step and commit one batch of a partition; return when to be called again, None: nothing waits.
+
+        Texts go before the answers of services, and those before timers. Whoever steps the partition at the
+        same time waits for the commit, and then finds what is left.
 
         Raises:
             StoreError: nothing of the batch was written; the next call steps it again.
         """
-        waiting, full = self._claim()
+        with self._store.fenced(partition) as store:
+            done = self._batch(store, now)
+        if done.leaves:
+            self._on_committed()
+        if done.asks:
+            self._on_request()
+        return done.next_at
+
+    def _batch(self, store: Store, now: datetime) -> _Done:
+        waiting, full = self._claim(store)
         if waiting:
-            again = self._step_all(waiting, (), now)
-            return now if full or again else self._next(now)
+            done, again = self._step_all(store, waiting, (), now)
+            return done if full or again else replace(done, next_at=self._next(store, now))
         answers = self._aside.answers
-        found = self._store.answered(self._limit + len(answers.held))
+        found = store.answered(self._limit + len(answers.held))
         answered = [row for row in found if row.channel in self._flows and row.id not in answers.held]
         if answered:
-            self._step_all(answered, (), now)
-            return now
+            return self._step_all(store, answered, (), now)[0]
         held = frozenset(self._aside.timers.held)
-        due = due_timers(self._store, self._hearing, tuple(self._flows), now, held)
+        due = due_timers(store, self._hearing, tuple(self._flows), now, held)
         if due.fire or due.dropped:
-            self._step_all(due.fire, due.dropped, now)
-            return now
-        return due.next_at
+            return self._step_all(store, due.fire, due.dropped, now)[0]
+        return _Done(due.next_at)
 
-    def _next(self, now: datetime) -> datetime | None:
+    @staticmethod
+    def _next(store: Store, now: datetime) -> datetime | None:
         """Return when a timer may be due; at once where one is due already."""
-        next_at = self._store.next_timer()
+        next_at = store.next_timer()
         return None if next_at is None else max(next_at, now)
 
-    def _step_all(self, waiting: Sequence[Waiting], dropped: Sequence[Result], now: datetime) -> bool:
-        """Step and commit; return whether one of them is to be tried again."""
+    def _step_all(
+        self, store: Store, waiting: Sequence[Waiting], dropped: Sequence[Result], now: datetime
+    ) -> tuple[_Done, bool]:
+        """Step and commit; return what came of it, and whether one of them is to be tried again."""
         senders: dict[tuple[str, Address], _Sender] = {}
         results = []
         for each in waiting:
             with about_channel(each.channel):
-                result = self._step(each, senders, now)
+                result = self._step(store, each, senders, now)
             if result is not None:
                 results.append(result)
-        held = self._commit([*results, *dropped], now)
+        held = self._commit(store, [*results, *dropped], now)
         steps = [step for result in results for step in result.steps]
-        if any(step.outbound for step in steps):
-            self._on_committed()
-        if any(step.request for step in steps):
-            self._on_request()
-        return held or any(result.retry for result in results)
+        leaves, asks = any(step.outbound for step in steps), any(step.request for step in steps)
+        return _Done(now, leaves, asks), held or any(result.retry for result in results)
 
-    def _claim(self) -> tuple[list[Waiting], bool]:
+    def _claim(self, store: Store) -> tuple[list[Waiting], bool]:
         """Return what waits on our channels, and whether there may be more.
 
         Rows of a channel that this run does not serve stay where they are, for the run that does.
         """
         while True:
             asked = self._limit + self._elsewhere
-            rows = self._store.claim(asked)
+            rows = store.claim(asked)
             ours = [row for row in rows if row.channel in self._flows]
             self._elsewhere = len(rows) - len(ours)
             if ours or len(rows) < asked:
                 return ours, len(rows) == asked
 
     def _step(
-        self, waiting: Waiting, senders: dict[tuple[str, Address], _Sender], now: datetime
+        self, store: Store, waiting: Waiting, senders: dict[tuple[str, Address], _Sender], now: datetime
     ) -> Result | None:
         """Return what becomes of one row; None where it waits behind an earlier one of its sender."""
         key = (waiting.channel, waiting.sender)
@@ -154,9 +188,9 @@ class Processor:
                 # A timer, or a service's answer, waits where it is until the flow has been mended.
                 self._aside.of(waiting).held.add(waiting.id)
                 return None
-            return self._set_aside(waiting, sender, str(problem), now)
+            return self._set_aside(store, waiting, sender, str(problem), now)
         except Exception as problem:
-            return self._raised(waiting, sender, problem, now)
+            return self._raised(store, waiting, sender, problem, now)
         steps = tuple(_in_parts(step) for step in steps)
         for step in steps:
             sender.conversation = step.conversation
@@ -168,7 +202,9 @@ class Processor:
                 sender.held = True
         return Result(waiting, steps=steps)
 
-    def _raised(self, waiting: Waiting, sender: _Sender, problem: Exception, now: datetime) -> Result | None:
+    def _raised(
+        self, store: Store, waiting: Waiting, sender: _Sender, problem: Exception, now: datetime
+    ) -> Result | None:
         what = origin(problem)
         _log.debug("the step raised", exc_info=True)
         is_message = isinstance(waiting.event, Received | Started)
@@ -179,12 +215,14 @@ class Processor:
             return Result(waiting, retry=what) if is_message else None
         thing = "message" if is_message else "timer" if isinstance(waiting.event, TimerFired) else "answer"
         _log.error("a %s of %s is set aside: its step raised %s", thing, mask(waiting.sender), what)
-        return self._set_aside(waiting, sender, f"its step raised {what}, {STEP_TRIES} times", now)
+        return self._set_aside(store, waiting, sender, f"its step raised {what}, {STEP_TRIES} times", now)
 
-    def _set_aside(self, waiting: Waiting, sender: _Sender, reason: str, now: datetime) -> Result:
+    def _set_aside(
+        self, store: Store, waiting: Waiting, sender: _Sender, reason: str, now: datetime
+    ) -> Result:
         """Return the row as dead; the journal says why, and the sender hears the apology, once."""
         flows = self._flows[waiting.channel]
-        step = apology(self._store, flows, waiting, sender.conversation, reason, now, sender.opted_out)
+        step = apology(store, flows, waiting, sender.conversation, reason, now, sender.opted_out)
         if step is None:
             return Result(waiting, dead=reason)
         sender.conversation = step.conversation
@@ -198,10 +236,10 @@ class Processor:
             _log.error("messages are set aside: %s", problem)
         _log.info("dead: a message of %s", mask(waiting.sender))
 
-    def _commit(self, results: Sequence[Result], now: datetime) -> bool:
+    def _commit(self, store: Store, results: Sequence[Result], now: datetime) -> bool:
         """Commit; return whether some of it has to be stepped again."""
         try:
-            self._store.commit(results, now)
+            store.commit(results, now)
             return False
         except StoreError:
             raise
@@ -209,9 +247,9 @@ class Processor:
             _log.error(
                 "a batch of %s could not be committed: %s", count(len(results), "message"), origin(problem)
             )
-            return self._commit_one_by_one(results, now)
+            return self._commit_one_by_one(store, results, now)
 
-    def _commit_one_by_one(self, results: Sequence[Result], now: datetime) -> bool:
+    def _commit_one_by_one(self, store: Store, results: Sequence[Result], now: datetime) -> bool:
         """Commit each result on its own; the one that cannot be is set aside, with its sender's later ones.
 
         Those later ones were stepped on a conversation that now never was, so they wait to be stepped again;
@@ -225,25 +263,25 @@ class Processor:
                 again = True
                 continue
             try:
-                self._store.commit([result], now)
+                store.commit([result], now)
             except StoreError:
                 raise
             except Exception as problem:
                 what = f"its step cannot be stored: {origin(problem)}"
                 _log.error("a message of %s is set aside: %s", mask(result.waiting.sender), what)
-                self._commit_aside(result.waiting, what, now)
+                self._commit_aside(store, result.waiting, what, now)
                 held.add(key)
         return again
 
-    def _commit_aside(self, waiting: Waiting, what: str, now: datetime) -> None:
+    def _commit_aside(self, store: Store, waiting: Waiting, what: str, now: datetime) -> None:
         """Set a row aside with an apology, or, where that cannot be stored either, without."""
-        sender = _Sender(self._store.conversation(waiting.channel, waiting.sender), waiting.opted_out)
+        sender = _Sender(store.conversation(waiting.channel, waiting.sender), waiting.opted_out)
         try:
-            self._store.commit([self._set_aside(waiting, sender, what, now)], now)
+            store.commit([self._set_aside(store, waiting, sender, what, now)], now)
         except StoreError:
             raise
         except Exception:
-            self._store.commit([Result(waiting, dead=what)], now)
+            store.commit([Result(waiting, dead=what)], now)
 
 
 def _in_parts(step: Step) -> Step:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import cast
 
@@ -49,6 +50,14 @@ class _Counted:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
+
+    @contextmanager
+    def fenced(self, partition: int) -> Iterator[Store]:
+        within = Tally()
+        with self._store.fenced(partition) as store:
+            yield counted(store, within)
+        for (name, channel, detail), by in within.counts().items():
+            self._tally.add(name, channel, detail, by)
 
     def accept(
         self,

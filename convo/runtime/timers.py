@@ -72,13 +72,11 @@ def due_timers(
         return Due((), (), next_at)
     rows = [row for row in store.due(now, BATCH + len(held)) if row.id not in held]
     groups: dict[tuple[str, Address, int], list[Waiting]] = {}
-    waits = False
     for row in rows:
         event = row.event
         if not isinstance(event, TimerFired) or row.channel not in channels:
             continue
         if not hearing(row.channel).covers(event.due_at, now):
-            waits = True
             continue
         groups.setdefault((row.channel, row.sender, event.entry), []).append(row)
     fire: list[Waiting] = []
@@ -88,8 +86,8 @@ def due_timers(
         kept = [events[id(event)] for event in chosen([_fired(row) for row in group])]
         fire += kept
         dropped += [Result(row) for row in group if row not in kept]
-    later = None if fire or dropped else now + LOOK_AGAIN if waits or rows or held else next_at
-    return Due(tuple(fire), tuple(dropped), later)
+    # One that is due and not stepped waits for something that nobody tells us of.
+    return Due(tuple(fire), tuple(dropped), None if fire or dropped else now + LOOK_AGAIN)
 
 
 def _fired(row: Waiting) -> TimerFired:

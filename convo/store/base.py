@@ -7,6 +7,7 @@ raises nothing of it happened. All times are aware UTC datetimes. Failures raise
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -239,6 +240,23 @@ class Store(Protocol):
 
     # -- process --------------------------------------------------------------------------------
 
+    def busy(self, now: datetime) -> Sequence[int]:
+        """Return the partitions of senders in which there may be something to step at ``now``.
+
+        A store that is not divided has one, 0, and always names it.
+        """
+        ...
+
+    def fenced(self, partition: int) -> AbstractContextManager[Store]:
+        """Yield the store through which a partition is stepped, with nobody else within its fence.
+
+        Whoever comes meanwhile, from whatever process, waits and then reads what was committed. Claims, due
+        timers, answers and ``next_timer`` are those of the partition alone. Where several processes may step,
+        all of the block is one transaction: a method that raises did nothing and the others stand, and if
+        the block raises nothing of it happened. A store that one process runs on may yield itself.
+        """
+        ...
+
     def claim(self, limit: int) -> list[Waiting]:
         """Return up to ``limit`` waiting inbox rows, oldest first. Changes nothing.
 
@@ -333,8 +351,12 @@ class Store(Protocol):
         """Apply delivery receipts; a status never moves backwards. Return how many were applied."""
         ...
 
-    def recover(self, now: datetime) -> int:
-        """Turn rows that a dead process left ``sending`` into ``unknown``; return how many."""
+    def recover(self, now: datetime, *, channel: str | None = None, before: datetime | None = None) -> int:
+        """Turn rows that a dead process left ``sending`` into ``unknown``; return how many.
+
+        Where other processes are at work, only those of a ``channel`` that nobody else serves, and that were
+        marked ``before`` any call that may still be under way.
+        """
         ...
 
     # -- consent --------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ from convo.store.base import (
     PendingCall,
     Result,
     Settlement,
+    Store,
     Waiting,
 )
 from convo.store.removed import Removed
@@ -212,6 +213,15 @@ class SqliteStore:
         return found[0]["cursor"] if found else None
 
     # -- process ------------------------------------------------------------------------------------
+
+    def busy(self, now: datetime) -> Sequence[int]:  # noqa: ARG002 - the file is not divided
+        """Return the one partition that there is."""
+        return (0,)
+
+    @contextlib.contextmanager
+    def fenced(self, partition: int) -> Iterator[Store]:  # noqa: ARG002 - the file is not divided
+        """Yield this store: one process runs on the file, and one of its threads steps (``lock_for_run``)."""
+        yield self
 
     def claim(self, limit: int) -> list[Waiting]:
         """Return up to ``limit`` waiting inbox rows, oldest first."""
@@ -447,11 +457,12 @@ class SqliteStore:
         with self._write() as db:
             return db.executemany(_sql("receipt"), rows).rowcount if rows else 0
 
-    def recover(self, now: datetime) -> int:
+    def recover(self, now: datetime, *, channel: str | None = None, before: datetime | None = None) -> int:
         """Turn rows that a dead process left ``sending`` into ``unknown``; return how many."""
         with self._write() as db:
             db.execute(_sql("forget_spent"), (day(now - _SPENT_KEPT),))
-            return db.execute(_sql("recover"), (stamp(now),)).rowcount
+            until = stamp(before) if before is not None else None
+            return db.execute(_sql("recover"), (stamp(now), channel, until)).rowcount
 
     # -- looking ------------------------------------------------------------------------------------
 

@@ -107,6 +107,17 @@ def test_a_dead_process_leaves_unknown_rows(opened: Opened) -> None:
     assert store.recover(at(11)) == 0
 
 
+def test_where_others_are_at_work_only_what_nobody_can_be_sending_is_recovered(opened: Opened) -> None:
+    say(opened.store, "one")
+    marked(opened.store, now=3.0)
+    store = opened.again()
+    assert store.recover(at(10), channel="another") == 0, "another channel's may be under way"
+    assert store.recover(at(10), channel=CHANNEL, before=at(3)) == 0, "it may be under way still"
+    assert status(store) is Status.SENDING
+    assert store.recover(at(10), channel=CHANNEL, before=at(4)) == 1
+    assert status(store) is Status.UNKNOWN
+
+
 @pytest.mark.parametrize("first", [Status.DELIVERED, Status.FAILED])
 @pytest.mark.parametrize("second", [Status.SENT, Status.DELIVERED, Status.FAILED])
 def test_a_receipt_never_moves_a_status_backwards(store: Store, first: Status, second: Status) -> None:

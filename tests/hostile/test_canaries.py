@@ -11,7 +11,8 @@ import logging
 import os
 import stat
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -84,6 +85,11 @@ class Breaks:
 
             return breaks
         return getattr(self._store, name)
+
+    @contextmanager
+    def fenced(self, partition: int) -> Iterator[Breaks]:
+        with self._store.fenced(partition):  # type: ignore[attr-defined]
+            yield self
 
 
 def test_nothing_is_seen_in_logs_tracebacks_and_printed_objects(

@@ -69,6 +69,11 @@ class Fused:
             return found
         return lambda *args, **named: self._fuse(lambda: found(*args, **named))
 
+    @contextlib.contextmanager
+    def fenced(self, partition: int) -> Iterator[Fused]:
+        with self._inner.fenced(partition):  # type: ignore[attr-defined]
+            yield self
+
 
 class Provider(FakeTransport):
     """One provider that outlives the processes."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from random import Random
 
@@ -143,6 +144,11 @@ class Failing:
 
     def __getattr__(self, name: str) -> object:
         return self._fail if name == self._method and self._errors else getattr(self._store, name)
+
+    @contextmanager
+    def fenced(self, partition: int) -> Iterator[Failing]:
+        with self._store.fenced(partition):
+            yield self
 
     def _fail(self, *_: object, **__: object) -> None:
         raise self._errors.pop(0)
@@ -290,6 +296,11 @@ class Picky:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
+
+    @contextmanager
+    def fenced(self, partition: int) -> Iterator[Picky]:
+        with self._store.fenced(partition):
+            yield self
 
     def commit(self, results: Sequence[Result], now: datetime) -> None:
         for result in results:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -85,6 +86,11 @@ class Fused:
         if not callable(found):
             return found
         return lambda *given, **named: self._fuse(name, lambda: found(*given, **named), store=self._is_store)
+
+    @contextmanager
+    def fenced(self, partition: int) -> Iterator[Fused]:
+        with self._inner.fenced(partition):  # type: ignore[attr-defined]
+            yield self
 
 
 @dataclass(frozen=True)

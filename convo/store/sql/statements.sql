@@ -176,8 +176,8 @@ WHERE channel = ? AND provider_id = ? AND provider_id != ''
 
 -- name: recover
 UPDATE outbox SET status = 'unknown', reason = 'convo stopped between asking the provider and hearing its answer',
-    changed_at = ?
-WHERE status = 'sending'
+    changed_at = ?1
+WHERE status = 'sending' AND (?2 IS NULL OR channel = ?2) AND (?3 IS NULL OR changed_at < ?3)
 
 -- name: opted_out
 SELECT kind = 'opt-out' FROM consent WHERE channel = ? AND number = ? ORDER BY id DESC LIMIT 1
