@@ -6,6 +6,7 @@ raises nothing of it happened. All times are aware UTC datetimes. Failures raise
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -413,6 +414,15 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of the file; safe to call twice."""
         ...
+
+
+PARTITIONS = 64
+"""Into so many parts the senders of a divided store fall: as many may step at one moment."""
+
+
+def partition_of(channel: str, sender: str) -> int:
+    """Return the partition of a sender; the same on every machine, and for ever, for it is stored."""
+    return zlib.crc32(f"{channel}\n{sender}".encode("utf-8", "surrogatepass")) % PARTITIONS
 
 
 def event_kind(event: Event) -> str:
