@@ -7,6 +7,7 @@ import string
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from convo.flow.codes import problem
 from convo.flow.patterns import Pattern, compile_pattern
@@ -46,6 +47,7 @@ class Matcher:
         return (self.kind, self.word, self.low, self.high, self.pattern.source if self.pattern else "")
 
 
+@lru_cache(maxsize=16)
 def fold(text: str) -> str:
     """Return ``text`` as it is compared: what people mean as the same word folds to the same text.
 

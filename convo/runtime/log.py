@@ -7,8 +7,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,14 +24,21 @@ _PLACEHOLDER = re.compile(r"%[-#0 +]*[0-9.]*[a-zA-Z]")
 _OF_A_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "event", "channel"}
 
 
-@contextmanager
-def about_channel(name: str) -> Iterator[None]:
+class about_channel:
     """Have every line that is logged within say which channel it is about."""
-    token = _channel.set(name)
-    try:
-        yield
-    finally:
-        _channel.reset(token)
+
+    __slots__ = ("_name", "_token")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._token = _channel.set(self._name)
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        _channel.reset(self._token)
 
 
 class _Line(logging.Formatter):

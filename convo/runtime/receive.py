@@ -142,8 +142,9 @@ class Receiver:
             self._store.accept(self._channel, (), cursor=batch.cursor, now=now)
             return
         accepted = keep_texts(self._store, self._channel, batch, now)
-        # From here on the texts are safe; if the receipts fail, the texts are not to be stored again.
-        self._in_hand = replace(batch, messages=(), unreadable=())
+        if batch.receipts:
+            # From here on the texts are safe; if the receipts fail, the texts are not to be stored again.
+            self._in_hand = replace(batch, messages=(), unreadable=())
         if accepted.new:
             self._on_stored()
         self.heard += len(batch.messages) + len(batch.unreadable)

@@ -19,7 +19,6 @@ from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from convo.engine.conversation import (
@@ -52,6 +51,7 @@ from convo.store.base import (
 )
 from convo.store.removed import Removed
 from convo.store.rows import conversation_of, conversation_row, moment, record, stamp, storable, stored
+from convo.store.sqlite_access import Transaction, by_name, make_private, raise_told, statements, telling
 from convo.store.sqlite_forgotten import Vanished, is_forgotten, not_seen, recall, still_there
 from convo.store.sqlite_past import SqlitePast, charges, day
 
@@ -66,6 +66,8 @@ _SPENT_KEPT = timedelta(days=7)
 
 CLOCK_SET_BACK = timedelta(hours=1)
 """A row of the outbox dated so much ahead was written before the clock was set back."""
+
+_SQL = statements("statements.sql")
 
 BUSY_SECONDS = 10.0
 """How long a statement waits for another process before it gives up."""
@@ -84,9 +86,9 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._run_lock: int | None = None
         self._closed = False
-        with self._telling():
+        with telling(self.path):
             if self.path != ":memory:":
-                _make_private(Path(self.path))
+                make_private(Path(self.path))
             self._db = sqlite3.connect(
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -188,13 +190,13 @@ class SqliteStore:
             for each in ordered
         ]
         with self._write() as db:
-            new = max(0, db.executemany(_sql("accept"), not_seen(db, channel, rows)).rowcount) if rows else 0
+            new = max(0, db.executemany(_SQL["accept"], not_seen(db, channel, rows)).rowcount) if rows else 0
             recall(db, ((channel, each.sender) for each in messages))
             odd = [(channel, stamp(each.received_at), storable(each.raw), each.reason) for each in unreadable]
             if odd:
-                db.executemany(_sql("accept_unreadable"), odd)
+                db.executemany(_SQL["accept_unreadable"], odd)
             polled = None if any(each.whole for each in unreadable) else stamp(now)
-            db.execute(_sql("remember_poll"), (channel, cursor, polled))
+            db.execute(_SQL["remember_poll"], (channel, cursor, polled))
         return Accepted(new, len(rows) - new)
 
     def request(self, openings: Sequence[Opening], now: datetime) -> int:
@@ -205,7 +207,7 @@ class SqliteStore:
         ]
         with self._write() as db:
             recall(db, ((each.channel, each.recipient) for each in openings))
-            return db.executemany(_sql("request"), rows).rowcount if rows else 0
+            return db.executemany(_SQL["request"], rows).rowcount if rows else 0
 
     def cursor(self, channel: str) -> str | None:
         """Return where the channel's last stored batch left off."""
@@ -231,12 +233,12 @@ class SqliteStore:
                 channel=row["channel"],
                 sender=Address(row["sender"]),
                 event=_event(row),
-                conversation=conversation_of(dict(row)) if row["number"] is not None else None,
+                conversation=conversation_of(row) if row["number"] is not None else None,
                 opted_out=bool(row["opted_out"]),
                 attempts=row["attempts"],
                 asked_at=_optional(row["asked_at"]),
             )
-            for row in self._rows("claim", limit)
+            for row in map(by_name, self._rows("claim", limit))
         ]
 
     def due(self, now: datetime, limit: int) -> list[Waiting]:
@@ -253,7 +255,7 @@ class SqliteStore:
                     _optional(row["asked_at"]),
                     bool(row["pending"]),
                 ),
-                conversation=conversation_of(dict(row)),
+                conversation=conversation_of(by_name(row)),
                 opted_out=bool(row["opted_out"]),
             )
             for row in self._rows("due", stamp(now), limit)
@@ -280,12 +282,12 @@ class SqliteStore:
     def call_again(self, call: int, at: datetime, note: str) -> None:
         """A service gave no answer; it is to be asked again."""
         with self._write() as db:
-            db.execute(_sql("call_again"), (stamp(at), note, call))
+            db.execute(_SQL["call_again"], (stamp(at), note, call))
 
     def call_answered(self, call: int, result: str, values: Mapping[str, str], note: str) -> None:
         """A service answered, or is asked no more."""
         with self._write() as db:
-            db.execute(_sql("call_answered"), (result, json.dumps(dict(values)), note, call))
+            db.execute(_SQL["call_answered"], (result, json.dumps(dict(values)), note, call))
 
     def answered(self, limit: int) -> list[Waiting]:
         """Return up to ``limit`` answers of services that wait for their step, oldest first."""
@@ -295,7 +297,7 @@ class SqliteStore:
                 channel=row["channel"],
                 sender=Address(row["sender"]),
                 event=CallAnswered(row["result"], row["call_entry"], json.loads(row["answer"]), row["note"]),
-                conversation=conversation_of(dict(row)),
+                conversation=conversation_of(by_name(row)),
                 opted_out=bool(row["opted_out"]),
             )
             for row in self._rows("answered", limit)
@@ -311,7 +313,7 @@ class SqliteStore:
             self._commit(results, now, check=True)
         except Vanished:
             # Somebody was forgotten after the claim: nothing of theirs is written.
-            with self._lock, self._telling():
+            with self._lock, telling(self.path):
                 results = still_there(self._db, results)
             self._commit(results, now, check=False)
 
@@ -366,7 +368,7 @@ class SqliteStore:
                 ("finish", finished),
             ):
                 if rows:
-                    found = db.executemany(_sql(statement), rows).rowcount
+                    found = db.executemany(_SQL[statement], rows).rowcount
                     if check and statement in ("drop_timer", "call_done", "finish") and found < len(rows):
                         raise Vanished
             if outbound:
@@ -388,7 +390,7 @@ class SqliteStore:
         going: list[OutboxRow] = []
         marks, charged, asked = [], [], []
         with self._write() as db:
-            for found in db.execute(_sql("sendable"), (channel, at, limit, after_unknown)).fetchall():
+            for found in db.execute(_SQL["sendable"], (channel, at, limit, after_unknown)).fetchall():
                 segments = cost(stored(found["text"])).segments
                 row = _outbox_row(found, segments)
                 past = SqlitePast(self._rows, channel, row.outbound.recipient, row.outbound.id, now)
@@ -404,11 +406,11 @@ class SqliteStore:
                     if row.outbound.asks:
                         asked.append((at, row.outbound.id))
             if marks:
-                db.executemany(_sql("mark"), marks)
+                db.executemany(_SQL["mark"], marks)
             if asked:
-                db.executemany(_sql("asked"), asked)
+                db.executemany(_SQL["asked"], asked)
             if charged:
-                db.executemany(_sql("charge"), charges(charged, now))
+                db.executemany(_SQL["charge"], charges(charged, now))
         return going
 
     def unknown(self, channel: str, before: datetime, limit: int) -> list[OutboxRow]:
@@ -440,12 +442,12 @@ class SqliteStore:
         left_not = [(each.id,) for each in settlements if each.status in _DID_NOT_LEAVE]
         with self._write() as db:
             if left_not:
-                db.executemany(_sql("give_back"), left_not)
-            db.executemany(_sql("settle"), rows)
+                db.executemany(_SQL["give_back"], left_not)
+            db.executemany(_SQL["settle"], rows)
             if asked:
-                db.executemany(_sql("asked"), asked)
+                db.executemany(_SQL["asked"], asked)
             if consent:
-                db.executemany(_sql("write_consent"), consent)
+                db.executemany(_SQL["write_consent"], consent)
 
     def next_outbound(self, channel: str) -> datetime | None:
         """Return when the next queued row of the channel may leave, or None."""
@@ -455,14 +457,14 @@ class SqliteStore:
         """Apply delivery receipts; a status never moves backwards."""
         rows = [(each.status, stamp(now), each.channel, each.provider_id, each.status) for each in receipts]
         with self._write() as db:
-            return db.executemany(_sql("receipt"), rows).rowcount if rows else 0
+            return db.executemany(_SQL["receipt"], rows).rowcount if rows else 0
 
     def recover(self, now: datetime, *, channel: str | None = None, before: datetime | None = None) -> int:
         """Turn rows that a dead process left ``sending`` into ``unknown``; return how many."""
         with self._write() as db:
-            db.execute(_sql("forget_spent"), (day(now - _SPENT_KEPT),))
+            db.execute(_SQL["forget_spent"], (day(now - _SPENT_KEPT),))
             until = stamp(before) if before is not None else None
-            return db.execute(_sql("recover"), (stamp(now), channel, until)).rowcount
+            return db.execute(_SQL["recover"], (stamp(now), channel, until)).rowcount
 
     # -- looking ------------------------------------------------------------------------------------
 
@@ -470,14 +472,14 @@ class SqliteStore:
         """Return whether the last entry of the ledger for that number is an opt-out."""
         found = self._rows("opted_out", channel, number)
         if not found:
-            with self._lock, self._telling():
+            with self._lock, telling(self.path):
                 return is_forgotten(self._db, channel, number)
         return bool(found[0][0])
 
     def conversation(self, channel: str, sender: Address) -> Conversation | None:
         """Return the sender's open conversation, else the one that ended last, else None."""
         found = self._rows("conversation", channel, sender)
-        return conversation_of(dict(found[0])) if found else None
+        return conversation_of(by_name(found[0])) if found else None
 
     def open_states(self) -> Mapping[tuple[str, str], int]:
         """Return how many open conversations wait in each (flow, state)."""
@@ -545,13 +547,13 @@ class SqliteStore:
         """Have no byte of what was removed left in any file of the store."""
         from convo.store.sqlite_privacy import scrub  # seldom asked for
 
-        with self._lock, self._telling():
+        with self._lock, telling(self.path):
             scrub(self._db)
 
     @contextlib.contextmanager
     def _overwriting(self) -> Iterator[None]:
         """Have SQLite write zeros over what is removed."""
-        with self._lock, self._telling():
+        with self._lock, telling(self.path):
             self._db.execute("PRAGMA secure_delete = ON")
             try:
                 yield
@@ -562,118 +564,15 @@ class SqliteStore:
     # -- transactions -------------------------------------------------------------------------------
 
     def _rows(self, name: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock, self._telling():
-            return self._db.execute(_sql(name), values).fetchall()
+        with self._lock:
+            try:
+                return self._db.execute(_SQL[name], values).fetchall()
+            except (sqlite3.Error, OSError) as wrong:
+                raise_told(self.path, wrong)
+                raise
 
-    def _write(self) -> _Transaction:
-        return _Transaction(self._db, self._lock, self.path)
-
-    def _telling(self) -> _Telling:
-        return _Telling(self.path)
-
-
-class _Telling:
-    """Turns what SQLite and the system say into what the operator can do; entered for every statement."""
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> Any:
-        """Begin to listen."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if wrong is None:
-            return
-        if isinstance(wrong, sqlite3.Error):
-            raise StoreError(f"{self._path}: {_told(wrong)}") from wrong
-        if isinstance(wrong, OSError):
-            raise StoreError(f"{self._path}: {(wrong.strerror or str(wrong)).lower()}") from wrong
-
-
-class _Transaction(_Telling):
-    """One transaction, behind the lock of the connection; undone where anything is raised within."""
-
-    __slots__ = ("_db", "_lock")
-
-    def __init__(self, db: sqlite3.Connection, lock: threading.RLock, path: str) -> None:
-        super().__init__(path)
-        self._db = db
-        self._lock = lock
-
-    def __enter__(self) -> sqlite3.Connection:
-        """Begin."""
-        self._lock.acquire()
-        try:
-            with _Telling(self._path):
-                self._db.execute("BEGIN IMMEDIATE")
-        except BaseException:
-            self._lock.release()
-            raise
-        return self._db
-
-    def __exit__(
-        self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if wrong is None:
-                with _Telling(self._path):
-                    self._db.execute("COMMIT")
-                return
-        except BaseException:
-            self._undo()
-            raise
-        else:
-            self._undo()
-        finally:
-            self._lock.release()
-        super().__exit__(kind, wrong, trace)
-
-    def _undo(self) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            self._db.execute("ROLLBACK")
-
-
-def _told(wrong: sqlite3.Error) -> str:
-    said = str(wrong)
-    told = {
-        "SQLITE_NOTADB": "this file is no database; name another file with --store",
-        "SQLITE_CORRUPT": "the database is damaged; restore a copy, or move the file away to begin anew",
-        "SQLITE_READONLY": "the file or its folder is read-only; convo must be able to write there",
-        "SQLITE_FULL": "the disk is full; make room and start again, nothing that was read is lost",
-        "SQLITE_BUSY": "another program holds the database; close it and start again",
-        "SQLITE_CANTOPEN": "the file cannot be opened; is its folder there, and may convo write to it?",
-        "SQLITE_IOERR": "the disk does not do what it should",
-    }
-    name = getattr(wrong, "sqlite_errorname", "") or ""
-    for code, text in told.items():
-        if name.startswith(code):
-            return text
-    return said
-
-
-def _make_private(path: Path) -> None:
-    """Make a new file readable by its owner alone; SQLite gives its -wal and -shm the same mode."""
-    if path.is_dir():
-        raise StoreError(f"{path} is a folder; name a file with --store")
-    if not path.exists():
-        if not path.parent.is_dir():
-            raise StoreError(f"{path}: there is no folder {path.parent}")
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-
-
-@cache
-def _statements() -> Mapping[str, str]:
-    text = resources.files("convo.store").joinpath("sql/statements.sql").read_text(encoding="utf-8")
-    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
-    return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
-
-
-def _sql(name: str) -> str:
-    return _statements()[name]
+    def _write(self) -> Transaction:
+        return Transaction(self._db, self._lock, self.path)
 
 
 @cache
@@ -687,7 +586,7 @@ def _optional(text: str | None) -> datetime | None:
     return moment(text) if text else None
 
 
-def _event(row: sqlite3.Row) -> Event:
+def _event(row: Mapping[str, Any]) -> Event:
     if row["kind"] == "opening":
         return Started(stored(row["text"]), decode(stored(row["raw"])))
     return Received(stored(row["text"]), moment(row["received_at"]), _optional(row["sent_at"]))
@@ -697,7 +596,8 @@ def _consent_row(entry: Consent) -> tuple[Any, ...]:
     return (entry.channel, entry.number, entry.kind, stamp(entry.at), storable(entry.wording), entry.source)
 
 
-def _outbox_row(row: sqlite3.Row, segments: int | None = None) -> OutboxRow:
+def _outbox_row(found: sqlite3.Row, segments: int | None = None) -> OutboxRow:
+    row = by_name(found)
     return OutboxRow(
         outbound=Outbound(
             row["channel"],

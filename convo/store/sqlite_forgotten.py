@@ -6,16 +6,16 @@ Every function works within the transaction of its caller.
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from convo.engine.conversation import CallAnswered, TimerFired
 from convo.store.base import Result
+from convo.store.sqlite_access import statements
+
+_SQL = statements("privacy.sql")
 
 
 class Vanished(Exception):
@@ -91,13 +91,6 @@ def hashed(key: bytes, channel: str, number: str) -> str:
     return hashlib.blake2b(f"{channel}\n{number}".encode(), key=key, digest_size=16).hexdigest()
 
 
-@cache
-def _statements() -> dict[str, str]:
-    text = resources.files("convo.store").joinpath("sql/privacy.sql").read_text(encoding="utf-8")
-    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
-    return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
-
-
 def sql(name: str) -> str:
     """Return a statement of ``sql/privacy.sql``."""
-    return _statements()[name]
+    return _SQL[name]

@@ -7,15 +7,12 @@ can disturb the run. The statements stand, named, in ``sql/views.sql``.
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,9 +22,11 @@ from convo.messages import Address, Outbound, OutboundKind, Status
 from convo.store.base import InboxRow, InboxStatus, JournalEntry, OutboxRow
 from convo.store.ledger import Breach, audit
 from convo.store.rows import conversation_of, moment, stamp, stored
-from convo.store.sqlite import APPLICATION_ID, BUSY_SECONDS, _migrations, _told
+from convo.store.sqlite import APPLICATION_ID, BUSY_SECONDS, _migrations
+from convo.store.sqlite_access import by_name, statements, telling, told
 from convo.store.views import ChannelView, ConsentView, FlowView, Overview, PersonView, Reason, TimerView
 
+_SQL = statements("views.sql")
 _SETTLED = {
     "queued": "it waits to be sent already",
     "sending": "it is on its way now; if no run is at work, the next one makes it unknown",
@@ -122,7 +121,7 @@ class SqliteViews:
         return PersonView(
             channel=channel,
             number=number,
-            conversations=tuple(conversation_of(dict(row)) for row in self._rows("conversations_of", who)),
+            conversations=tuple(conversation_of(by_name(row)) for row in self._rows("conversations_of", who)),
             steps=tuple(reversed(last)),
             of=self._rows("count_steps_of", who)[0][0],
             timers=tuple(
@@ -172,12 +171,12 @@ class SqliteViews:
 
     def check(self) -> list[str]:
         """Return what the database itself finds damaged, nothing where it is sound."""
-        with self._lock, self._telling():
+        with self._lock, telling(self._path):
             return [row[0] for row in self._db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
 
     def schema(self) -> int:
         """Return the version of the schema."""
-        with self._lock, self._telling():
+        with self._lock, telling(self._path):
             return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def audit(self, now: datetime, examples: int = 20) -> list[Breach]:
@@ -187,32 +186,25 @@ class SqliteViews:
 
     def copy_to(self, path: Path) -> None:
         """Write a whole and compact copy of the store, as of this moment, to a file that is new."""
-        with self._lock, self._telling():
+        with self._lock, telling(self._path):
             self._db.execute("VACUUM INTO ?", (str(path),))
 
     # -- inside -------------------------------------------------------------------------------------
 
     def _rows(self, name: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
-        with self._lock, self._telling():
-            return self._db.execute(_statements()[name], values).fetchall()
+        with self._lock, telling(self._path):
+            return self._db.execute(_SQL[name], values).fetchall()
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
         """Let every statement see the same moment."""
-        with self._lock, self._telling():
+        with self._lock, telling(self._path):
             self._db.execute("BEGIN")
             try:
                 yield
             finally:
                 with suppress(sqlite3.Error):
                     self._db.execute("COMMIT")
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as wrong:
-            raise StoreError(f"{self._path}: {_told(wrong)}") from wrong
 
 
 class SqliteByHand(SqliteViews):
@@ -223,7 +215,7 @@ class SqliteByHand(SqliteViews):
         with self._row("outbox", row) as (was, db):
             if was in _SETTLED:
                 raise ConfigError(f"outbox row {row} cannot be sent again: {_SETTLED[was]}")
-            db.execute(_statements()["resend"], (stamp(now), stamp(now), row))
+            db.execute(_SQL["resend"], (stamp(now), stamp(now), row))
         return was
 
     def drop(self, row: int, now: datetime) -> str:
@@ -231,7 +223,7 @@ class SqliteByHand(SqliteViews):
         with self._row("outbox", row) as (was, db):
             if was in _SETTLED and was != Status.QUEUED:
                 raise ConfigError(f"outbox row {row} cannot be dropped: {_SETTLED[was]}")
-            db.execute(_statements()["drop"], (stamp(now), row))
+            db.execute(_SQL["drop"], (stamp(now), row))
         return was
 
     def retry_message(self, row: int) -> None:
@@ -242,12 +234,12 @@ class SqliteByHand(SqliteViews):
                     f"inbox row {row} cannot be retried: what came could not be read (convo inbox list"
                     f" --texts shows it raw); look after it yourself, then: convo inbox drop {row}"
                 )
-            db.execute(_statements()["retry_message"], (row,))
+            db.execute(_SQL["retry_message"], (row,))
 
     def drop_message(self, row: int) -> None:
         """Leave a message that was set aside unanswered for good."""
         with self._dead(row, "dropped") as (_, db):
-            db.execute(_statements()["drop_message"], (row,))
+            db.execute(_SQL["drop_message"], (row,))
 
     @contextmanager
     def _dead(self, row: int, verb: str) -> Iterator[tuple[str, sqlite3.Connection]]:
@@ -255,16 +247,16 @@ class SqliteByHand(SqliteViews):
             if status != InboxStatus.DEAD:
                 said = "waits for its step" if status == InboxStatus.WAITING else "is done"
                 raise ConfigError(f"inbox row {row} cannot be {verb}: it {said}; only dead rows can")
-            yield db.execute(_statements()["inbox_row"], (row,)).fetchone()["kind"], db
+            yield db.execute(_SQL["inbox_row"], (row,)).fetchone()["kind"], db
 
     @contextmanager
     def _row(self, table: str, row: int) -> Iterator[tuple[str, sqlite3.Connection]]:
         """Yield the status of a row, inside the transaction that will change it."""
-        with self._lock, self._telling():
+        with self._lock, telling(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 name = "outbox_status" if table == "outbox" else "inbox_row"
-                found = self._db.execute(_statements()[name], (row,)).fetchone()
+                found = self._db.execute(_SQL[name], (row,)).fetchone()
                 if found is None:
                     raise ConfigError(f"there is no row {row} in the {table}; see: convo {table} list")
                 yield found["status"], self._db
@@ -314,7 +306,7 @@ def _connect(path: str, mode: str) -> sqlite3.Connection:
                 raise
             return _recognised(uri + "&immutable=1", path)
     except sqlite3.Error as wrong:
-        raise StoreError(f"{path}: {_told(wrong)}") from wrong
+        raise StoreError(f"{path}: {told(wrong)}") from wrong
 
 
 def _recognised(uri: str, path: str) -> sqlite3.Connection:
@@ -341,13 +333,6 @@ def _recognised(uri: str, path: str) -> sqlite3.Connection:
         db.close()
         raise
     return db
-
-
-@cache
-def _statements() -> Mapping[str, str]:
-    text = resources.files("convo.store").joinpath("sql/views.sql").read_text(encoding="utf-8")
-    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
-    return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
 
 
 def _optional(text: str | None) -> datetime | None:
