@@ -46,7 +46,6 @@ def opted_out(looking: Looking) -> Iterator[Finding]:
 
 def hidden(looking: Looking) -> Iterator[Finding]:
     """Find words of ``anywhere``, and keywords, that would have been answers."""
-    hint = "take another word there, or 'anywhere: off' in this state"
     for state in _questions(looking):
         inherited = [(rule, matcher) for rule in state.inherited for matcher in rule.matchers]
         words = [(each.label, "a word of anywhere") for _, each in inherited if _is_word(each)]
@@ -58,6 +57,9 @@ def hidden(looking: Looking) -> Iterator[Finding]:
         for word, what in dict(reversed(words)).items():
             if fold(word) not in own and _is_answer(looking, state, word):
                 message = f"'{word}' is {what}, so this question never hears it as an answer"
+                hint = "take another word there, or 'anywhere: off' in this state"
+                if word in plain:
+                    hint = f"take another keyword or another answer; a menu of triggers would hear '{word}'"
                 chat = _shown(looking, state, word)
                 at, length = state.position, len(state.name)
                 yield looking.finding(

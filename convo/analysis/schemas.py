@@ -103,7 +103,14 @@ def tests_schema() -> Schema:
         "properties": _steps(),
         "patternProperties": {
             rf"^from {_NUMBER}$": {**_TEXT, "description": "Somebody else writes."},
-            rf"^us to {_NUMBER}$": {**_TEXT, "description": "The next message to somebody else, whole."},
+            r"^(us )?to (\+\d{5,15}|[A-Za-z]\w*)$": {
+                **_TEXT,
+                "description": "The next message to somebody else, whole.",
+            },
+            r"^us (starts|contains|like) to (\+\d{5,15}|[A-Za-z]\w*)$": {
+                **_TEXT,
+                "description": "The next message to somebody else.",
+            },
             rf"^({'|'.join(OF_SOMEBODY)}) (of )?{_NUMBER}$": {"description": "The same, of somebody else."},
         },
         "additionalProperties": False,

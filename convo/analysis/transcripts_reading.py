@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from convo.analysis.transcripts_model import KINDS, OF_SOMEBODY, SENDER, Case, Line, Text, Transcripts
+from convo.flow.parse import load_flow
 from convo.flow.problems import FlowError, Position, Problem, nearest
 from convo.flow.reader import Document, ListNode, MapNode, Node, Scalar, read_file
 from convo.flow.values import parse_duration
@@ -52,7 +53,7 @@ class _Reading:
                     )
             name = root.get(Scalar("tests"))
             if isinstance(name, Scalar):
-                flow = self.path.parent / f"{name}.yaml"
+                flow = self._flow()
                 if not flow.is_file():
                     self._problem("X005", f"there is no flow file {flow.name} beside this file", name)
             else:
@@ -79,9 +80,10 @@ class _Reading:
             return None
         key, value = next(iter(node.items()))
         kind, who = str(key), SENDER
-        match = re.fullmatch(r"(from|to|us to) (\+\d{5,15})", kind)
-        if match:
-            kind, who = ("them" if match.group(1) == "from" else "us"), match.group(2)
+        if match := re.fullmatch(r"from (\+\d{5,15})", kind):
+            kind, who = "them", match.group(1)
+        elif match := re.fullmatch(r"(us(?: starts| contains| like)?) to (.+)|to (.+)", kind):
+            kind, who = match.group(1) or "us", self._person(key, match.group(2) or match.group(3))
         elif match := re.fullmatch(rf"({'|'.join(OF_SOMEBODY)}) (?:of )?(\+\d{{5,15}})", kind):
             kind, who = match.group(1), match.group(2)
         if kind not in KINDS:
@@ -91,6 +93,27 @@ class _Reading:
             if not (other == "sent" and kind == "them"):
                 self._problem("X001", f"'{other}' means nothing beside '{key}'", other)
         return self._checked(Line(kind, value, key.position, who), node)
+
+    def _person(self, key: Scalar, named: str) -> str:
+        """Return the number of whom a step names: a number, or one of the people of the flow."""
+        if re.fullmatch(r"\+\d{5,15}", named):
+            return named
+        try:
+            people = load_flow(self._flow()).people
+        except FlowError:
+            return SENDER  # What is wrong with the flow is told when it is played.
+        if named in people:
+            return str(people[named].number)
+        expected = (*people, "+61400000002")
+        self._problem(
+            "X001", f"'{named}' is no number, and nobody of the flow", key, nearest(named, people), expected
+        )
+        return SENDER
+
+    def _flow(self) -> Path:
+        """Return the path of the flow that is tested."""
+        root = self.document.root
+        return self.path.parent / f"{root.get(Scalar('tests')) if isinstance(root, MapNode) else ''}.yaml"
 
     def _checked(self, line: Line, node: MapNode) -> Line | None:
         value = line.value

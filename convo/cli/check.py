@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +28,14 @@ def command(
     """Show every problem of the flow files: code, place, line, hint, and the shortest chat that shows it.
 
     All that can happen in a flow is tried, by letting it happen. Exit 1 where there are errors. A comment
-    '# convo: ignore C011 because …' above a line explains a finding away.
+    '# convo: ignore C011 because …' above a line explains a finding away. All files of a folder may be
+    named: translations are checked with their flow, and files of tests for how they are written.
     """
     import json
 
     from convo.analysis.checks import looked_over
     from convo.analysis.stranded import stranded
+    from convo.analysis.transcripts_reading import read_transcripts
     from convo.engine.machine import compile_flow
     from convo.flow.parse import load_flow
     from convo.flow.problems import FlowError, Severity
@@ -41,8 +45,12 @@ def command(
     waiting = _waiting(store) if store is not None else {}
     problems: list[Problem] = []
     ignored, tried = 0, []
-    for path in flows:
+    # Words in another language are checked with their flow, which may be named beside them.
+    for path in dict.fromkeys(_flow_of(path) for path in flows):
         try:
+            if _first_key(path) == "tests":
+                read_transcripts(path)
+                continue
             compiled = compile_flow(load_flow(path))
             lines = path.read_text(encoding="utf-8-sig").splitlines()
             checked = looked_over(compiled, lines, reserved)
@@ -72,6 +80,30 @@ def command(
         how_far = f"  (tried: {tried[0]})" if len(tried) == 1 else ""
         click.echo(f"{count(len(flows), 'file')}: {found}{explained}{how_far}")
     return 1 if errors or (strict and warnings) else 0
+
+
+_FIRST_KEY = re.compile(rb"^(flow|tests|translates): *([A-Za-z]\w*)?", re.MULTILINE)
+
+
+def _first_key(path: Path) -> str:
+    """Return which kind of file it is, by the key that says so; empty where none does."""
+    found = _FIRST_KEY.search(_head(path))
+    return found[1].decode() if found else ""
+
+
+def _flow_of(path: Path) -> Path:
+    """Return the flow that a file of words in another language belongs to, else the file itself."""
+    found = _FIRST_KEY.search(_head(path))
+    if found is None or found[1] != b"translates" or not found[2]:
+        return path
+    flow = path.with_name(f"{found[2].decode()}.yaml")
+    return flow if flow.is_file() else path
+
+
+def _head(path: Path) -> bytes:
+    with suppress(OSError, ValueError), path.open("rb") as file:
+        return file.read(4096)
+    return b""
 
 
 def _waiting(store: str) -> dict[tuple[str, str], int]:

@@ -161,6 +161,21 @@ def test_missing_translations_are_told(tmp_path: Path, capsys: pytest.CaptureFix
     assert found[0]["path"].endswith("clinic_visit.sw.yaml")
 
 
+def test_all_files_of_a_folder_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(ROOT / "examples" / "clinic_visit", tmp_path / "clinic")
+    files = sorted(str(path) for path in (tmp_path / "clinic").glob("*.yaml"))
+    assert main(["check", *files]) == 0
+    assert capsys.readouterr().out == f"{len(files)} files: fine\n"
+    tests = tmp_path / "clinic" / "clinic_visit.test.yaml"
+    tests.write_text(tests.read_text(encoding="utf-8").replace("- them:", "- they:", 1), encoding="utf-8")
+    assert main(["check", *files]) == 1
+    assert "X001  'they' is no step of a transcript" in capsys.readouterr().out
+    twin = tmp_path / "clinic" / "clinic_visit.sw.yaml"
+    twin.write_text(twin.read_text(encoding="utf-8").replace("states:", "stats:", 1), encoding="utf-8")
+    assert main(["check", str(twin)]) == 1
+    assert "clinic_visit.sw.yaml" in capsys.readouterr().out
+
+
 def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(tmp_path / "none.yaml")]) == 1
     assert "there is no such file" in capsys.readouterr().out

@@ -113,6 +113,7 @@ def test_a_case_that_does_not_hold_shows_the_chat_and_the_line(
     [
         ("tests: lamp\ncases:\n  it:\n    - then: on\n", "X001"),
         ("tests: lamp\ncases:\n  it:\n    - them: on\n      at: now\n", "X001"),
+        ("tests: lamp\ncases:\n  it:\n    - us to nobody: on\n", "X001"),
         ("tests: lamp\ncases:\n  it:\n    - them: on\ncase: x\n", "X001"),
         ("cases:\n  it:\n    - them: on\n", "X002"),
         ("tests: lamp\n", "X002"),
