@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from convo.clock import Clock
@@ -19,6 +19,7 @@ from convo.runtime.deliver import LISTED_AFTER, Deliverer
 from convo.runtime.log import about_channel
 from convo.runtime.policy import Limits, Unknowns
 from convo.runtime.receive import Receiver
+from convo.runtime.together import LONGEST_CALL, STAND_BY, Alone, Role
 from convo.transports.base import Transport
 
 LOOK_AGAIN = timedelta(minutes=10)
@@ -52,7 +53,7 @@ class ChannelState:
     """How one channel stands; written by its own loops, read by anybody.
 
     ``refused`` holds, for each of its loops that cannot go on, why. ``asked`` says that the provider
-    has answered something, or been found away, without refusing us.
+    has answered something, or been found away, without refusing us. ``standby``: another process serves it.
     """
 
     channel: Channel
@@ -62,6 +63,7 @@ class ChannelState:
     trouble: str = ""
     failed_polls: int = 0
     refused: dict[str, ConvoError] = field(default_factory=dict)
+    standby: bool = False
 
     def explained(self, problem: ConvoError) -> str:
         """Return what a problem says, with the channel and where its settings come from."""
@@ -84,10 +86,11 @@ class _Apart:
 
     side = ""
 
-    def __init__(self, state: ChannelState, clock: Clock, goes_on: GoesOn) -> None:
+    def __init__(self, state: ChannelState, clock: Clock, goes_on: GoesOn, role: Role | None) -> None:
         self._state = state
         self._clock = clock
         self._goes_on = goes_on
+        self._role = role or Alone()
         self._not_before: datetime | None = None
 
     def _too_early(self, now: datetime) -> datetime | None:
@@ -111,9 +114,18 @@ class Polling(_Apart):
 
     side = "polling"
 
-    def __init__(self, receiver: Receiver, state: ChannelState, clock: Clock, goes_on: GoesOn) -> None:
-        super().__init__(state, clock, goes_on)
+    def __init__(
+        self,
+        receiver: Receiver,
+        state: ChannelState,
+        clock: Clock,
+        goes_on: GoesOn,
+        role: Role | None = None,
+        on_heard: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(state, clock, goes_on, role)
         self._receiver = receiver
+        self._on_heard = on_heard
         self._rests_until: datetime | None = None
         self._hurried = False
 
@@ -136,6 +148,9 @@ class Polling(_Apart):
         early = self._too_early(now) or self._resting(now)
         if early is not None:
             return early
+        self._state.standby = not self._role.held()
+        if self._state.standby and not self._receiver.in_hand:
+            return now + STAND_BY
         self._hurried = False
         try:
             with about_channel(self._state.channel.name):
@@ -149,6 +164,8 @@ class Polling(_Apart):
             self._state.last_good_poll_at = self._clock.now()
             self._state.trouble, self._state.failed_polls = "", 0
             self._rests_until = next_at
+            if not self._state.standby:
+                self._on_heard()
         else:
             self._state.trouble = str(trouble)
             self._state.failed_polls += 1
@@ -178,10 +195,16 @@ class Sending(_Apart):
         clock: Clock,
         goes_on: GoesOn,
         ready: Callable[[], bool] = lambda: True,
+        role: Role | None = None,
+        recover: Callable[[datetime, datetime | None], None] = lambda _now, _before: None,
     ) -> None:
-        super().__init__(state, clock, goes_on)
+        super().__init__(state, clock, goes_on, role)
         self._deliverer = deliverer
         self._ready = ready
+        self._recover = recover
+        self._turn = 0
+        self._turn_at: datetime | None = None
+        self._recovers_at = datetime.min.replace(tzinfo=UTC)
 
     @property
     def paced_until(self) -> datetime | None:
@@ -195,6 +218,10 @@ class Sending(_Apart):
             ConfigError, TransportError: the run cannot go on until a person has changed something.
             StoreError: as the deliverer.
         """
+        if not self._role.held():
+            self._deliverer.settle(now)
+            return now + STAND_BY
+        self._take_over(now)
         if not self._ready():
             return None
         early = self._too_early(now)
@@ -213,3 +240,21 @@ class Sending(_Apart):
             self._not_before = now + pace
             return self._not_before if at_once else next_at
         return next_at
+
+    def _take_over(self, now: datetime) -> None:
+        """See to what the process that had the role before left behind, or may be about to finish."""
+        if self._turn != self._role.turns:
+            self._turn, self._turn_at, self._recovers_at = self._role.turns, now, now
+            pace = self._state.channel.pace
+            if pace is not None and not isinstance(self._role, Alone):
+                # Nobody knows when the other one sent last.
+                self._not_before = now + pace
+        # A clock that was set back must not make a wait longer than it was meant to be.
+        if self._turn_at is None or now < self._recovers_at <= now + STAND_BY:
+            return
+        if self._role.alone or abs(now - self._turn_at) > LONGEST_CALL:
+            self._recover(now, None)
+            self._turn_at = None
+        else:
+            self._recover(now, now - LONGEST_CALL)
+            self._recovers_at = now + STAND_BY

@@ -103,7 +103,7 @@ class Deliverer:
             CredentialsError: the provider refuses who we are; the outbound waits on.
             StoreError: what the provider said could not be written; the next call tries that again.
         """
-        self._settle(now)
+        self.settle(now)
         self._reconcile(now)
         if self._rests_until is not None:
             # A clock that was set back must not make a rest longer than it was meant to be.
@@ -128,7 +128,7 @@ class Deliverer:
             then = self._clock.now() if self._clock is not None else now
             self._unsettled = self._judge(row, result, then)
             self._rest(row, result, then)
-            self._settle(then)
+            self.settle(then)
         one_of_many, self.handed_over = self.handed_over, bool(rows)
         if blocked or (rows and (one_of_many or not isinstance(result, Sent))):
             return now
@@ -153,7 +153,12 @@ class Deliverer:
         more = "; more of the same is counted by 'convo status'" if first else ""
         _log.log(level, "%s: an outbound to %s: %s%s", word, mask(who), reason, more)
 
-    def _settle(self, now: datetime) -> None:
+    def settle(self, now: datetime) -> None:
+        """Write down what the provider said last, where that could not be done at once.
+
+        Raises:
+            CredentialsError, StoreError: as ``once``.
+        """
         if self._unsettled is not None:
             self._store.settle([self._unsettled], now)
             self._unsettled = None

@@ -58,15 +58,18 @@ class Health:
 
     def ready(self) -> bool:
         """Whether texts are answered: each channel has been heard of lately and is refused nowhere."""
-        heard = all(state.last_good_poll_at is not None for state in self._runtime.states)
+        heard = all(state.standby or state.last_good_poll_at is not None for state in self._runtime.states)
         return heard and not self._runtime.store_fails and self.summary()["status"] == "ok"
 
     def _channel(self, state: ChannelState, now: datetime) -> dict[str, object]:
         refused = [f"{side}: {problem}" for side, problem in list(state.refused.items())]
         silent = now - (state.last_good_poll_at or self._started_at)
+        if state.standby:
+            silent = timedelta(0)
         bad = bool(refused) or silent > max(SILENCE, 3 * state.channel.every)
         return {
             "status": "bad" if bad else "ok",
+            **({"standby": True} if state.standby else {}),
             "last_good_poll_at": _iso(state.last_good_poll_at),
             **({"last_push_at": _iso(state.last_push_at)} if state.channel.pushed else {}),
             "failed_polls": state.failed_polls,

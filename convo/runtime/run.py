@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 from convo.clock import Clock
@@ -22,6 +22,7 @@ from convo.runtime.process import Processor
 from convo.runtime.receive import Receiver
 from convo.runtime.retention import Retention
 from convo.runtime.timers import Heard
+from convo.runtime.together import Gated, NobodyElse, Together
 from convo.runtime.worker import Halt, Loop, Worker
 from convo.store.base import Store
 
@@ -35,7 +36,11 @@ _log = logging.getLogger(__name__)
 
 
 class Runtime:
-    """The loops of one store and its channels. ``patience`` is how long a failing store is borne."""
+    """The loops of one store and its channels. ``patience`` is how long a failing store is borne.
+
+    ``together`` are the other processes on the store, None where there can be none. Without ``steps``
+    somebody else steps what comes in.
+    """
 
     def __init__(
         self,
@@ -48,8 +53,12 @@ class Runtime:
         patience: timedelta = timedelta(minutes=10),
         services: Services | None = None,
         keep: timedelta | None = None,
+        together: Together | None = None,
+        steps: bool = True,
     ) -> None:
         self._store = store
+        self._together = together or NobodyElse()
+        self._steps = steps
         self._channels = tuple(channels)
         self._draining = False
         self.states = tuple(ChannelState(each) for each in self._channels)
@@ -72,10 +81,13 @@ class Runtime:
         ]
         polled = {each.name: (each, one) for each, one in zip(self._channels, self._receivers, strict=True)}
         began_at = clock.now()
+        stands = {state.channel.name: state for state in self.states}
 
         def hearing(channel: str) -> Heard:
             if channel not in polled:
                 return Heard()
+            if stands[channel].standby:
+                return self._together.heard(channel)
             served, receiver = polled[channel]
             # What waited at the provider from before is polled first, also where later texts are pushed.
             pushed = served.pushed and receiver.polled_at is not None
@@ -106,13 +118,29 @@ class Runtime:
             for each in self._channels
         ]
 
+        def tells(channel: str) -> Callable[[], None]:
+            return lambda: self._together.tell_heard(channel, hearing(channel))
+
+        serving = [self._together.role(f"channel {each.name}") for each in self._channels]
+        asking, removing = self._together.role("services"), self._together.role("retention")
+        self._roles = [*serving, asking, removing]
         self._polling = [
-            Polling(receiver, state, clock, self._goes_on)
-            for receiver, state in zip(self._receivers, self.states, strict=True)
+            Polling(receiver, state, clock, self._goes_on, role, tells(state.channel.name))
+            for receiver, state, role in zip(self._receivers, self.states, serving, strict=True)
         ]
         self._sending = [
-            Sending(deliverer, state, clock, self._goes_on, receiver.is_ready)
-            for deliverer, state, receiver in zip(self._deliverers, self.states, self._receivers, strict=True)
+            Sending(
+                deliverer,
+                state,
+                clock,
+                self._goes_on,
+                receiver.is_ready,
+                role,
+                self._recovering(state.channel.name),
+            )
+            for deliverer, state, receiver, role in zip(
+                self._deliverers, self.states, self._receivers, serving, strict=True
+            )
         ]
 
         def worker(name: str, loop: Loop) -> Worker:
@@ -124,8 +152,10 @@ class Runtime:
         ]
         self._processing = worker("process", self._processor)
         self._retention = Retention(store, keep) if keep is not None else None
-        self._retaining = [worker("retain", self._retention)] if self._retention is not None else []
-        self._calling = worker("call", self._caller)
+        self._retaining = (
+            [worker("retain", Gated(self._retention, removing))] if self._retention is not None else []
+        )
+        self._calling = worker("call", Gated(self._caller, asking))
         self._delivering = [
             worker(f"deliver {channel.name}", loop)
             for channel, loop in zip(self._channels, self._sending, strict=True)
@@ -138,10 +168,10 @@ class Runtime:
     def start(self) -> None:
         """Recover what a dead run left behind, and set the loops going."""
         self._recover()
-        workers = [*self._retaining, *self._receiving, self._calling, self._processing, *self._delivering]
-        self._threads = [worker.thread for worker in workers]
+        self._threads = [worker.thread for worker in self._workers()]
         for thread in self._threads:
             thread.start()
+        self._together.listen(self._told)
 
     def start_once(self) -> None:
         """Poll until nothing more comes, step and deliver what is due; then the halt comes by itself."""
@@ -158,18 +188,17 @@ class Runtime:
     def stop(self, grace: timedelta = GRACE) -> None:
         """Let every loop finish the step in hand, at most ``grace`` in all, and close the transports."""
         self.halt.stop()
-        for worker in [
-            *self._retaining,
-            *self._receiving,
-            self._calling,
-            self._processing,
-            *self._delivering,
-        ]:
+        for worker in self._workers():
             worker.wake()
+        self._together.close()
         # What hangs is most likely a poll; the steps come first, so that it cannot use up their time.
         for thread in reversed(self._threads):
             if thread.is_alive():  # a signal may come before the last one was started
                 thread.join(grace.total_seconds() / len(self._threads))
+        if not any(thread.is_alive() for thread in self._threads):
+            # Where one hangs, whoever takes over has to reckon with what it may still do.
+            for role in self._roles:
+                role.release()
         for channel in self._channels:
             channel.transport.close()
         self._services.close()
@@ -186,8 +215,7 @@ class Runtime:
     @property
     def store_fails(self) -> bool:
         """Whether a loop could not read or write the store when it last tried."""
-        workers = [*self._receiving, self._calling, self._processing, *self._delivering]
-        return any(worker.store_fails for worker in workers)
+        return any(worker.store_fails for worker in self._workers())
 
     def texts_stored(self) -> None:
         """Step at once what somebody else, a webhook, has put into the inbox; from any thread."""
@@ -213,7 +241,7 @@ class Runtime:
         be ready is never done.
         """
         # In the order a text passes: each loop wakes the next one before it rests itself.
-        if self.heard < heard or not (self._processing.resting and self._calling.resting):
+        if self.heard < heard or (self._steps and not self._processing.resting) or not self._calling.resting:
             return False
         if not all(worker.resting for worker in [*self._delivering, *self._retaining]):
             return False
@@ -249,8 +277,31 @@ class Runtime:
 
     # -- inside ---------------------------------------------------------------------------------
 
+    def _workers(self) -> list[Worker]:
+        processing = [self._processing] if self._steps else []
+        return [*self._retaining, *self._receiving, self._calling, *processing, *self._delivering]
+
+    def _told(self, word: str) -> None:
+        """Wake whom a commit of another process concerns."""
+        if word == "calls":
+            self._wake_caller()
+        else:
+            self._wake_deliverers()
+
     def _recover(self) -> None:
-        unknown = self._store.recover(self._clock.now())
+        if isinstance(self._together, NobodyElse):
+            self._note_unknown(self._store.recover(self._clock.now()))
+
+    def _recovering(self, channel: str) -> Callable[[datetime, datetime | None], None]:
+        """Return what recovers the channel's rows, where we have taken it over from another process."""
+
+        def recover(now: datetime, before: datetime | None) -> None:
+            self._note_unknown(self._store.recover(now, channel=channel, before=before))
+
+        return (lambda _now, _before: None) if isinstance(self._together, NobodyElse) else recover
+
+    @staticmethod
+    def _note_unknown(unknown: int) -> None:
         if unknown:
             _log.warning(
                 "%s may have left before the last run ended; held as unknown", count(unknown, "outbound")
