@@ -141,6 +141,8 @@ def _serve(options: Options, signals: Signals) -> int:
                     each.ask_after or LISTED_AFTER,
                     each.limits,
                     bool(each.push),
+                    each.longest,
+                    each.plain,
                 )
                 for each in config.channels
             ],

@@ -26,6 +26,15 @@ class _Row:
     given: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """The store and the channel on which conversations are opened, and how long a text may be there."""
+
+    store: str
+    channel: str
+    longest: int
+
+
 @click.command("start")
 @click.argument("flow", type=click.Path(path_type=Path))
 @click.option("--to", "numbers", multiple=True, metavar="NUMBER", help="Whom to text; repeatable.")
@@ -73,9 +82,13 @@ def command(
     from convo.errors import ConfigError
     from convo.flow.parse import load_flow
     from convo.runtime.config import CONSOLE, STORE
+    from convo.runtime.policy import LONGEST_MESSAGE
 
     compiled = compile_flow(load_flow(flow))
-    path, on = (store, channel) if config is None else _place(config, store, channel, compiled.flow.name)
+    if config is None:
+        where = _Where(store or STORE, channel or CONSOLE, LONGEST_MESSAGE)
+    else:
+        where = _configured(config, store, channel, compiled.flow.name)
     given = _settings(settings, compiled.flow)
     rows = [_Row(f"--to, number {place}", number, {}) for place, number in enumerate(numbers, 1)]
     if file is not None:
@@ -85,14 +98,14 @@ def command(
     wishes, refused = _read(rows, given, compiled.flow)
     for place, why in refused:
         click.echo(f"{place}: {why}", err=True)
-    started = _start(wishes, path or STORE, compiled, on or CONSOLE) if wishes else 0
+    started = _start(wishes, where, compiled) if wishes else 0
     missed = len(rows) - started
     click.echo(f"{started} started" + (f", {missed} refused" if missed else ""))
     return 1 if missed else 0
 
 
-def _place(file: Path, store: str | None, channel: str | None, flow: str) -> tuple[str, str]:
-    """Return the store and the channel that a configuration says for a flow.
+def _configured(file: Path, store: str | None, channel: str | None, flow: str) -> _Where:
+    """Return where a configuration lets a flow be started.
 
     Raises:
         ConfigError: it has problems, or no channel, or more than one, on which the flow can be started.
@@ -103,17 +116,16 @@ def _place(file: Path, store: str | None, channel: str | None, flow: str) -> tup
     from convo.runtime.config import read_config
 
     config = read_config(file, os.environ, only=(channel,) if channel else (), accounts=False)
-    serving = [each.name for each in config.channels if flow in each.flows.flows]
+    serving = [each for each in config.channels if flow in each.flows.flows]
     if not serving:
         which = (
             f"the channel '{channel}' of {file} does not serve" if channel else f"no channel of {file} serves"
         )
         raise ConfigError(f"{which} the flow '{flow}': whoever answers would not be understood")
     if len(serving) > 1:
-        raise ConfigError(
-            f"several channels serve the flow '{flow}': pick one with --channel  ({', '.join(serving)})"
-        )
-    return store or config.store, serving[0]
+        names = ", ".join(each.name for each in serving)
+        raise ConfigError(f"several channels serve the flow '{flow}': pick one with --channel  ({names})")
+    return _Where(store or config.store, serving[0].name, serving[0].longest)
 
 
 def _settings(settings: Sequence[str], flow: Flow) -> dict[str, str]:
@@ -201,7 +213,7 @@ def _read(
     return wishes, refused
 
 
-def _start(wishes: Sequence[Wish], path: str, compiled: CompiledFlow, channel: str) -> int:
+def _start(wishes: Sequence[Wish], where: _Where, compiled: CompiledFlow) -> int:
     """Start each, telling what was refused; return how many were started."""
     import uuid
 
@@ -212,6 +224,7 @@ def _start(wishes: Sequence[Wish], path: str, compiled: CompiledFlow, channel: s
     from convo.runtime.start import Starter
     from convo.store import open_store
 
+    path, channel = where.store, where.channel
     if path == "memory":
         raise StoreError("a store in memory ends with this command; name the file of a run with --store")
     store = open_store(path)
@@ -223,7 +236,7 @@ def _start(wishes: Sequence[Wish], path: str, compiled: CompiledFlow, channel: s
                 nearest(channel, served) or f"name a new one with --config  (channels: {', '.join(served)})"
             )
             raise ConfigError(f"no run has served the channel '{channel}' on {path}; {hint}")
-        starter = Starter(store, store.views, compiled, channel, uuid.uuid4().hex)
+        starter = Starter(store, store.views, compiled, channel, uuid.uuid4().hex, where.longest)
         for outcome in _with_progress(starter.start(wishes, SystemClock().now()), len(wishes)):
             if outcome.refused is None:
                 started += 1

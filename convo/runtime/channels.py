@@ -17,7 +17,7 @@ from convo.clock import Clock
 from convo.errors import ConfigError, ConvoError, TransportError
 from convo.runtime.deliver import LISTED_AFTER, Deliverer
 from convo.runtime.log import about_channel
-from convo.runtime.policy import Limits, Unknowns
+from convo.runtime.policy import LONGEST_MESSAGE, Limits, Unknowns
 from convo.runtime.receive import Receiver
 from convo.runtime.together import LONGEST_CALL, STAND_BY, Alone, Role
 from convo.transports.base import Transport
@@ -35,6 +35,7 @@ class Channel:
     from, for whoever has to mend them. ``unknowns`` is what becomes of an outbound that may have left where
     the provider cannot be asked, ``ask_after`` how long after it was handed over it is asked about, and
     ``limits`` what bounds what leaves. ``pushed``: its provider calls us, and polls are a safety net.
+    A text of more than ``longest`` characters leaves as several; ``plain`` is the deliverer's.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Channel:
     ask_after: timedelta = LISTED_AFTER
     limits: Limits = field(default_factory=Limits)
     pushed: bool = False
+    longest: int = LONGEST_MESSAGE
+    plain: bool = False
 
 
 @dataclass(slots=True)

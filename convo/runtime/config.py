@@ -30,7 +30,7 @@ from convo.runtime.config_shape import (
     variable_of,
     without_secrets,
 )
-from convo.runtime.policy import Limits
+from convo.runtime.policy import LONGEST_MESSAGE, Limits
 from convo.runtime.push import Lacks, NotPushable, WebConfig, check_push
 from convo.transports import create as create_transport
 from convo.transports import names as transport_names
@@ -77,6 +77,8 @@ class ChannelConfig:
     unknown: str = "hold"
     ask_after: timedelta | None = None
     limits: Limits = field(default_factory=Limits)
+    longest: int = LONGEST_MESSAGE
+    plain: bool = False
     push: bool | None = None
     hook: bool = False
     secret: str = field(default="", repr=False)
@@ -299,6 +301,8 @@ class _Reading:
             unknown=shape.unknown or "hold",
             ask_after=shape.ask_after,
             limits=limits,
+            longest=shape.longest or LONGEST_MESSAGE,
+            plain=bool(shape.plain),
             push=shape.push if self.accounts else None,
             hook=shape.hook and self.accounts,
             secret=secret or "",

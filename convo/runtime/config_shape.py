@@ -51,6 +51,8 @@ CHANNEL = (
     "unknown",
     "ask_after",
     "expire",
+    "longest",
+    "plain",
     "limits",
     "push",
     "settings",
@@ -112,6 +114,8 @@ class ChannelShape:
     unknown: str | None = None
     ask_after: timedelta | None = None
     expire: timedelta | None = None
+    longest: int | None = None
+    plain: bool | None = None
     limits: Limits = field(default_factory=Limits)
     push: bool | None = None
     hook: bool = False
@@ -216,6 +220,9 @@ class _Reading(Values):
         shape.unknown = self.one_of(keys.get(Scalar("unknown")), UNKNOWNS)
         shape.ask_after = self.wait(keys.get(Scalar("ask_after")))
         shape.expire = self.wait(keys.get(Scalar("expire")))
+        shape.longest = self.characters(keys.get(Scalar("longest")))
+        if Scalar("plain") in keys:
+            shape.plain = self.yes_or_no(keys[Scalar("plain")])
         if Scalar("limits") in keys:
             shape.limits = self.limits(keys[Scalar("limits")])
         if Scalar("push") in keys:

@@ -13,6 +13,7 @@ from convo.flow.codes import problem
 from convo.flow.problems import Position, Problem, nearest
 from convo.flow.reader import ListNode, MapNode, Node, Scalar
 from convo.flow.values import parse_duration
+from convo.runtime.policy import LONGEST_MESSAGE
 from convo.runtime.push import check_network
 
 LONGEST_POLL = timedelta(days=1)
@@ -20,12 +21,15 @@ LONGEST_WAIT = timedelta(days=30)
 SHORTEST_KEEP = timedelta(days=1)
 LONGEST_KEEP = timedelta(days=3650)
 LONGEST_LOOP = timedelta(days=1)
+SHORTEST_MESSAGE = 70
+"""A single message takes so many characters, whatever they are."""
 NONE = "none"
 
 _PACE = re.compile(r"([0-9]{1,6}) per (second|minute|hour)")
 _UNITS = MappingProxyType(
     {"second": timedelta(seconds=1), "minute": timedelta(minutes=1), "hour": timedelta(hours=1)}
 )
+_CHARACTERS = re.compile(r"([0-9]{1,4}) characters?")
 _SEGMENTS = re.compile(r"([0-9]{1,9}) segments? a day")
 _LOOP = re.compile(r"([0-9]{1,3}) texts within ([0-9]+[smhd])")
 _SIZE = re.compile(r"([0-9]{1,9}) (bytes|KiB|MiB)")
@@ -197,6 +201,18 @@ class Values:
                 "G004", f"'{text[:60]}' is no budget", text, hint="write '500 segments a day', or 'none'"
             )
             return unless
+        return int(found[1])
+
+    def characters(self, node: Node | None) -> int | None:
+        """Return the number in ``918 characters``."""
+        text = self.text(node)
+        if text is None:
+            return None
+        found = _CHARACTERS.fullmatch(" ".join(text.split()))
+        if found is None or not SHORTEST_MESSAGE <= int(found[1]) <= LONGEST_MESSAGE:
+            hint = f"write '918 characters', {SHORTEST_MESSAGE} to {LONGEST_MESSAGE}"
+            self.add("G004", f"'{text[:60]}' is no length of a message", text, hint=hint)
+            return None
         return int(found[1])
 
     def loop(self, node: Node) -> tuple[int, timedelta] | None:

@@ -6,14 +6,15 @@ judged at the last moment, by what the store knows then.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from random import Random
 
+from convo.engine.conversation import Step
 from convo.messages import OutboundKind
 from convo.runtime.guard import LOOP_TEXTS, LOOP_WINDOW, looping, may_loop
-from convo.sms import cost
+from convo.sms import cost, split
 from convo.store.base import Expired, LastLook
 
 SEND_TRIES = 40
@@ -30,7 +31,7 @@ REPLY_LIFETIME = timedelta(hours=24)
 """A reply that could not leave for so long is not sent any more: it would answer what nobody remembers."""
 
 LONGEST_MESSAGE = 1600
-"""The most characters of one message: what Telstra and Twilio take. Longer texts leave as several."""
+"""The most characters of one message unless a channel says otherwise: what Telstra and Twilio take."""
 
 
 class Unknowns(StrEnum):
@@ -88,6 +89,14 @@ def allows(look: LastLook, now: datetime, limits: Limits | None = None) -> str |
             looks = looping(heard, past.said(3 * texts), texts=texts, window=window)
             return None if looks is None else f"loop: {looks}"
     return None
+
+
+def in_parts(step: Step, longest: int = LONGEST_MESSAGE) -> Step:
+    """Return the step with texts of more than ``longest`` characters in several, cut inside no character."""
+    if all(len(each.text) <= longest for each in step.outbound):
+        return step
+    parts = [replace(each, text=part) for each in step.outbound for part in split(each.text, longest)]
+    return replace(step, outbound=tuple(parts))
 
 
 def backoff(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from convo.engine.conversation import (
     ConsentKind,
@@ -21,9 +22,8 @@ from convo.errors import StoreError
 from convo.messages import Address, mask
 from convo.runtime.aside import Aside, apology
 from convo.runtime.log import about_channel, count, origin
-from convo.runtime.policy import LONGEST_MESSAGE, STEP_TRIES
+from convo.runtime.policy import LONGEST_MESSAGE, STEP_TRIES, in_parts
 from convo.runtime.timers import Heard, Hearing, due_timers
-from convo.sms import split
 from convo.store.base import Result, Store, Waiting
 
 BATCH = 256
@@ -56,6 +56,7 @@ class _Done:
 class Processor:
     """Steps the inbox of the channels in ``flows``; ``on_committed`` is called when something may leave.
 
+    ``longest`` is how many characters one message on a channel takes; longer texts leave as several.
     Any number of them may step one store, in threads, processes and machines: the order of a sender's steps
     rests on the fence of the partition, not on who steps.
     """
@@ -69,8 +70,10 @@ class Processor:
         on_committed: Callable[[], None] = lambda: None,
         on_request: Callable[[], None] = lambda: None,
         hearing: Hearing = lambda _channel: Heard(pushed=True),
+        longest: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._store = store
+        self._longest = longest
         self._flows = flows
         self._limit = limit
         self._on_committed = on_committed
@@ -191,7 +194,8 @@ class Processor:
             return self._set_aside(store, waiting, sender, str(problem), now)
         except Exception as problem:
             return self._raised(store, waiting, sender, problem, now)
-        steps = tuple(_in_parts(step) for step in steps)
+        longest = self._longest.get(waiting.channel, LONGEST_MESSAGE)
+        steps = tuple(in_parts(step, longest) for step in steps)
         for step in steps:
             sender.conversation = step.conversation
             for entry in step.consent:
@@ -282,14 +286,6 @@ class Processor:
             raise
         except Exception:
             store.commit([Result(waiting, dead=what)], now)
-
-
-def _in_parts(step: Step) -> Step:
-    """Return the step with texts that are too long for one message in several, never inside a character."""
-    if all(len(each.text) <= LONGEST_MESSAGE for each in step.outbound):
-        return step
-    parts = [replace(each, text=part) for each in step.outbound for part in split(each.text, LONGEST_MESSAGE)]
-    return replace(step, outbound=tuple(parts))
 
 
 def _placed(waiting: Waiting, conversation: Conversation | None) -> Event:

@@ -103,6 +103,7 @@ class Runtime:
             on_committed=self._wake_deliverers,
             on_request=self._wake_caller,
             hearing=hearing,
+            longest={each.name: each.longest for each in self._channels},
         )
         self._deliverers = [
             Deliverer(
@@ -114,6 +115,7 @@ class Runtime:
                 limits=each.limits,
                 unknowns=each.unknowns,
                 ask_after=each.ask_after,
+                plain=each.plain,
             )
             for each in self._channels
         ]

@@ -17,6 +17,7 @@ from convo.engine.opening import ChannelFlows, answer
 from convo.errors import StoreError
 from convo.flow.values import Value, encode
 from convo.messages import Address
+from convo.runtime.policy import LONGEST_MESSAGE, in_parts
 from convo.store.base import InboxStatus, Opening, Result, Store, Waiting
 from convo.store.views import Views
 
@@ -46,11 +47,18 @@ class Outcome:
 class Starter:
     """Starts conversations in one flow on one channel. ``views`` looks at the same store.
 
-    ``session`` sets this run's requests apart from every other one's.
+    ``session`` sets this run's requests apart from every other one's. A text of more than ``longest``
+    characters leaves as several.
     """
 
     def __init__(
-        self, store: Store, views: Views, compiled: CompiledFlow, channel: str, session: str
+        self,
+        store: Store,
+        views: Views,
+        compiled: CompiledFlow,
+        channel: str,
+        session: str,
+        longest: int = LONGEST_MESSAGE,
     ) -> None:
         self._store = store
         self._views = views
@@ -58,6 +66,7 @@ class Starter:
         self._flows = ChannelFlows(channel, {self._flow: compiled}, self._flow)
         self._channel = channel
         self._session = session
+        self._longest = longest
         self._asked: set[Address] = set()
 
     def start(self, wishes: Iterable[Wish], now: datetime) -> Iterator[Outcome]:
@@ -144,7 +153,7 @@ class Starter:
                 outcomes.append(Outcome(wish, "opted out" if out else "has opened a conversation meanwhile"))
                 continue
             steps = answer(self._flows, wish.number, held, event, now, opted_out=False)
-            results.append(Result(waiting, steps))
+            results.append(Result(waiting, tuple(in_parts(step, self._longest) for step in steps)))
             outcomes.append(Outcome(wish))
         if results:
             self._store.commit(results, now)

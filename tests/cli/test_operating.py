@@ -227,3 +227,34 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 65536)
     except OSError:
         return b""
+
+
+WORDY = """flow: wordy
+greeting: "{long}"
+states:
+  ready:
+    triggers:
+      text: {{reply: “Yes” – {word}}}
+"""
+
+
+def test_texts_are_cut_to_what_the_carrier_takes_and_written_plainly(tmp_path: Path) -> None:
+    long, word = "word " * 30 + "end", "x" * 70
+    (tmp_path / "wordy.yaml").write_text(WORDY.format(long=long, word=word), encoding="utf-8")
+    config = tmp_path / "convo.yaml"
+    channel = "{transport: console, flows: [wordy.yaml], longest: 100 characters, plain: yes}"
+    config.write_text(f"store: texts.db\nchannels: {{desk: {channel}}}\n", encoding="utf-8")
+    assert convo("start", str(tmp_path / "wordy.yaml"), "--to", ANN, "--config", str(config))[0] == 0
+    store = open_store(str(tmp_path / "texts.db"))
+    opened = [row.outbound.text for row in store.outbox()]
+    store.close()
+    assert (len(opened), " ".join(opened)) == (2, long)
+    code, said = convo("run", "--config", str(config), lines=f"{ANN}: hello\n")
+    assert code == 0
+    assert f'"Yes" - {word}' in said, "one segment instead of two"
+    code, said = convo("config", "check", str(config))
+    assert code == 0
+    for wrong in ("longest: 12 characters", "longest: 1601 characters", "longest: 160", "plain: perhaps"):
+        config.write_text(f"channels: {{desk: {{transport: console, flows: [wordy.yaml], {wrong}}}}}\n")
+        code, said = convo("config", "check", str(config))
+        assert (code, "G004" in said) == (2, True), wrong
