@@ -130,10 +130,14 @@ class CardReader:
         """Return the name of the state, or None where there is no such state."""
         if target in self.known:
             return str(target)
-        states = f"(states: {', '.join(self.known)})" if len(self.known) <= 20 else ""
-        hint = "  ".join(filter(None, (nearest(target, self.known), states)))
+        hint = self.near_states(target)
         self.add(problem("F012", f"{key} names '{target}', which is no state", target, hint=hint))
         return None
+
+    def near_states(self, name: Scalar) -> str:
+        """Return what to say of a name that is no state: the nearest one, and all where they are few."""
+        states = f"(states: {', '.join(self.known)})" if len(self.known) <= 20 else ""
+        return "  ".join(filter(None, (nearest(name, self.known), states)))
 
     def add(self, found: Problem | None) -> None:
         """Note a problem."""
@@ -358,11 +362,15 @@ class CardReader:
             elif outcomes is None or key in outcomes:
                 outcome = str(key)
                 test = self.outcome_test(key, saved)
+            elif meant := [each for each in outcomes if each.casefold() == key.casefold()]:
+                message = f"'{key}' means none of the answers: small and capital letters count here"
+                self.add(problem("F025", message, key, hint=f"write '{meant[0]}'"))
+                outcome = meant[0]
             else:
                 condition = self.read(parse_expression, key)
             if (arm := self._arm(key, target, condition, following)) is not None:
                 arms.append(replace(arm, outcome=outcome, outcome_test=test))
-        told = {str(key) for key in keys} | set(covered)
+        told = {str(key) for key in keys} | {arm.outcome for arm in arms} | set(covered)
         all_told = bool(outcomes) and set(outcomes or ()) <= told
         if "else" not in keys and keys and not (all_told or open_ended or outcomes is None):
             hint = "end the list with: else: NAME OF A STATE"

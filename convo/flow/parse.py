@@ -300,8 +300,8 @@ class _Reading:
         if start is None:
             return next(iter(states))
         if start not in self.cards.known:
-            hint = nearest(start, self.cards.known)
-            self._add(problem("F015", f"start names '{start}', which is no state", start, hint=hint))
+            message, hint = f"start names '{start}', which is no state", self.cards.near_states(start)
+            self._add(problem("F015", message, start, hint=hint))
         return str(start)
 
     def _moved(self) -> dict[str, str]:

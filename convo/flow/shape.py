@@ -129,10 +129,20 @@ class _Spot:
         if kind in _EXPECTED or kind == "union_tag_invalid":
             tags = str(context.get("expected_tags", ""))
             wanted = _EXPECTED.get(kind) or " or ".join(SHAPES[tag] for tag in SHAPES if tag in tags)
-            return problem("F004", f"{wanted} belongs here, not {SHAPES[kind_of(self.node)]}", here)
+            message = f"{wanted} belongs here, not {SHAPES[kind_of(self.node)]}"
+            return problem("F004", message, here, hint=self._dashes())
         known = tuple(filter(None, str(context.get("known", "")).split(",")))
         spot = self.key if self.key is not None and (kind == "F003" or self.name == "[key]") else here
-        return problem(kind, self.error["msg"], spot, expected=known)
+        hint = self._dashes() if kind == "F004" else ""
+        return problem(kind, self.error["msg"], spot, hint=hint, expected=known)
+
+    def _dashes(self) -> str:
+        """Return advice where dashes stand before keys, or keys behind dashes."""
+        if isinstance(self.node, ListNode) and any(isinstance(each, MapNode) for each in self.node):
+            return "leave out the '- ' before each key"
+        if isinstance(self.node, MapNode) and "choices" in self.path:
+            return "ids with labels stand without '- ', a line each: 'town: Town'"
+        return ""
 
     def _unknown(self, key: Scalar) -> Problem:
         model = self.model

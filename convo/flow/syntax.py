@@ -65,6 +65,9 @@ def advise(at: Trouble) -> Advice:
             hint = "close it with the same quote; inside '…' a ' is written twice"
             return ("Y005", f"the quote {at.opening} that opens here is never closed", *start, 1, hint)
         return ("Y005", 'a backslash that means nothing in "…" quotes', *start, 1, BACKSLASH)
+    if "start any token" in at.said and at.letter == "%" and at.before.endswith("{"):
+        hint = "quote a text that begins with '{%', or write it indented below '|'"
+        return ("Y005", "a text cannot begin with '{%'", at.line, at.column - 1, 2, hint)
     if "start any token" in at.said:
         hint = f"quote a text that begins with '{at.letter}'"
         return ("Y005", f"a text cannot begin with '{at.letter}'", *spot, 1, hint)

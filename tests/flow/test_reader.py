@@ -204,6 +204,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
 
 SYNTAX: dict[str, str] = {
     # colons
+    "a: {% if b %}c\n": "1:4 Y005 a text cannot begin with '{%'",
     "flow stopwatch\nabout: A\n": "1:1 Y005 a key without its colon",
     "flow: x\nabout\nstates: y\n": "2:1 Y005 a key without its colon",
     "a:\n  START\n    reply: x\n  b: c\n": "2:3 Y005 a key without its colon",
