@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 from convo.engine.conversation import (
     CallAnswered,
+    Consent,
     Conversation,
     Event,
     Received,
@@ -18,7 +19,14 @@ from convo.engine.conversation import (
     TimerFired,
 )
 from convo.flow.values import decode, encode, packed
-from convo.messages import Address
+from convo.messages import Address, Outbound, OutboundKind, Status
+from convo.store.base import InboxRow, InboxStatus, JournalEntry, OutboxRow, PendingCall, Waiting
+
+Row = Any
+"""A row whose columns are found by their names."""
+
+Run = Callable[..., list[Row]]
+"""Runs a named statement with its values, within the transaction of its caller; returns what it found."""
 
 
 def stamp(moment: datetime) -> str:
@@ -35,6 +43,11 @@ def _stamp(moment: datetime) -> str:
 def moment(text: str) -> datetime:
     """Return the moment that ``stamp`` wrote."""
     return datetime.fromisoformat(text)
+
+
+def optional(text: str | None) -> datetime | None:
+    """Return the moment that ``stamp`` wrote, None for nothing."""
+    return moment(text) if text else None
 
 
 def storable(text: str) -> str | bytes:
@@ -75,7 +88,7 @@ def conversation_row(conversation: Conversation) -> tuple[Any, ...]:
     )
 
 
-def conversation_of(row: Mapping[str, Any]) -> Conversation:
+def conversation_of(row: Row) -> Conversation:
     """Return the conversation in a row that has its columns."""
     return Conversation(
         channel=row["channel"],
@@ -187,3 +200,115 @@ def record(step: Step) -> str:
             "fault": step.fault,
         }
     )
+
+
+# -- rows that come back ------------------------------------------------------------------------------------
+
+
+def waiting_text(row: Row) -> Waiting:
+    """Return a row of ``claim``."""
+    event: Event
+    if row["kind"] == "opening":
+        event = Started(stored(row["text"]), decode(stored(row["raw"])))
+    else:
+        event = Received(stored(row["text"]), moment(row["received_at"]), optional(row["sent_at"]))
+    return Waiting(
+        id=row["id"],
+        channel=row["channel"],
+        sender=Address(row["sender"]),
+        event=event,
+        conversation=conversation_of(row) if row["number"] is not None else None,
+        opted_out=bool(row["opted_out"]),
+        attempts=row["attempts"],
+        asked_at=optional(row["asked_at"]),
+    )
+
+
+def waiting_timer(row: Row) -> Waiting:
+    """Return a row of ``due``."""
+    asked_at, pending = optional(row["asked_at"]), bool(row["pending"])
+    return Waiting(
+        id=row["id"],
+        channel=row["channel"],
+        sender=Address(row["sender"]),
+        event=TimerFired(row["name"], row["timer_entry"], moment(row["due_at"]), asked_at, pending),
+        conversation=conversation_of(row),
+        opted_out=bool(row["opted_out"]),
+    )
+
+
+def waiting_answer(row: Row) -> Waiting:
+    """Return a row of ``answered``."""
+    return Waiting(
+        id=row["id"],
+        channel=row["channel"],
+        sender=Address(row["sender"]),
+        event=CallAnswered(row["result"], row["call_entry"], json.loads(row["answer"]), row["note"]),
+        conversation=conversation_of(row),
+        opted_out=bool(row["opted_out"]),
+    )
+
+
+def pending_call(row: Row) -> PendingCall:
+    """Return a row of ``calls_to_make``."""
+    return PendingCall(
+        row["id"], row["service"], row["given"], row["key"], row["attempts"], moment(row["created_at"])
+    )
+
+
+def outbox_row(row: Row, segments: int | None = None) -> OutboxRow:
+    """Return a row of the outbox; ``segments`` where they are known better."""
+    return OutboxRow(
+        outbound=Outbound(
+            row["channel"],
+            Address(row["recipient"]),
+            stored(row["text"]),
+            OutboundKind(row["kind"]),
+            row["id"],
+            None,
+            row["number"],
+            row["asks"],
+        ),
+        status=Status(row["status"]),
+        created_at=moment(row["created_at"]),
+        attempts=row["attempts"],
+        next_at=optional(row["next_at"]),
+        provider_id=row["provider_id"],
+        reason=row["reason"],
+        segments=row["segments"] if segments is None else segments,
+    )
+
+
+def inbox_row(row: Row) -> InboxRow:
+    """Return a row of the inbox."""
+    return InboxRow(
+        id=row["id"],
+        channel=row["channel"],
+        sender=Address(row["sender"]),
+        text=stored(row["text"]),
+        raw=stored(row["raw"]),
+        status=InboxStatus(row["status"]),
+        reason=row["reason"],
+        received_at=moment(row["received_at"]),
+    )
+
+
+def journal_entry(row: Row) -> JournalEntry:
+    """Return a row of the journal."""
+    return JournalEntry(
+        row["channel"],
+        Address(row["sender"]),
+        row["number"],
+        row["step"],
+        row["flow"],
+        moment(row["at"]),
+        row["record"],
+    )
+
+
+# -- rows that go in ----------------------------------------------------------------------------------------
+
+
+def consent_row(entry: Consent) -> tuple[Any, ...]:
+    """Return the columns of an entry of the consent ledger, in the order of ``write_consent``."""
+    return (entry.channel, entry.number, entry.kind, stamp(entry.at), storable(entry.wording), entry.source)

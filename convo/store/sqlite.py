@@ -7,32 +7,19 @@ Each method is one transaction on one connection behind a lock. The statements s
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convo.engine.conversation import (
-    CallAnswered,
-    Consent,
-    Conversation,
-    Event,
-    Received,
-    Started,
-    TimerFired,
-)
+from convo.engine.conversation import Conversation
 from convo.errors import StoreError
-from convo.flow.values import decode, encode
-from convo.messages import Address, Inbound, Outbound, OutboundKind, Receipt, Status, Unreadable
+from convo.messages import Address, Inbound, Receipt, Status, Unreadable
 from convo.sms import cost
 from convo.store.base import (
     Accepted,
@@ -49,11 +36,28 @@ from convo.store.base import (
     Store,
     Waiting,
 )
+from convo.store.forgotten import Vanished, is_forgotten, not_seen, recall, still_there
+from convo.store.past import RecipientPast, charges, day
 from convo.store.removed import Removed
-from convo.store.rows import conversation_of, conversation_row, moment, record, stamp, storable, stored
-from convo.store.sqlite_access import Transaction, by_name, make_private, raise_told, statements, telling
-from convo.store.sqlite_forgotten import Vanished, is_forgotten, not_seen, recall, still_there
-from convo.store.sqlite_past import SqlitePast, charges, day
+from convo.store.rows import (
+    Row,
+    consent_row,
+    conversation_of,
+    inbox_row,
+    journal_entry,
+    optional,
+    outbox_row,
+    pending_call,
+    stamp,
+    storable,
+    stored,
+    waiting_answer,
+    waiting_text,
+    waiting_timer,
+)
+from convo.store.sqlfiles import migrations, statements
+from convo.store.sqlite_access import Transaction, by_name, make_private, raise_told, telling
+from convo.store.written import TAKEN, written
 
 if TYPE_CHECKING:
     from convo.store.sqlite_views import SqliteViews
@@ -67,7 +71,7 @@ _SPENT_KEPT = timedelta(days=7)
 CLOCK_SET_BACK = timedelta(hours=1)
 """A row of the outbox dated so much ahead was written before the clock was set back."""
 
-_SQL = statements("statements.sql")
+_SQL = statements("statements.sql", "privacy.sql")
 
 BUSY_SECONDS = 10.0
 """How long a statement waits for another process before it gives up."""
@@ -109,16 +113,16 @@ class SqliteStore:
             raise StoreError(
                 f"{self.path} is the database of another program; name another file with --store"
             )
-        migrations = _migrations()
-        if version > len(migrations):
+        scripts = migrations()
+        if version > len(scripts):
             raise StoreError(
                 f"{self.path} was written by a newer convo (schema {version}; this one knows"
-                f" {len(migrations)}); install that version, or name another file with --store"
+                f" {len(scripts)}); install that version, or name another file with --store"
             )
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
-        for number, script in enumerate(migrations[version:], version + 1):
+        for number, script in enumerate(scripts[version:], version + 1):
             settings = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number};"
             try:
                 self._db.executescript(f"BEGIN IMMEDIATE;\n{script}\n{settings}\nCOMMIT;")
@@ -190,8 +194,12 @@ class SqliteStore:
             for each in ordered
         ]
         with self._write() as db:
-            new = max(0, db.executemany(_SQL["accept"], not_seen(db, channel, rows)).rowcount) if rows else 0
-            recall(db, ((channel, each.sender) for each in messages))
+            new = (
+                max(0, db.executemany(_SQL["accept"], not_seen(self._rows, channel, rows)).rowcount)
+                if rows
+                else 0
+            )
+            recall(self._rows, ((channel, each.sender) for each in messages))
             odd = [(channel, stamp(each.received_at), storable(each.raw), each.reason) for each in unreadable]
             if odd:
                 db.executemany(_SQL["accept_unreadable"], odd)
@@ -206,7 +214,7 @@ class SqliteStore:
             for each in openings
         ]
         with self._write() as db:
-            recall(db, ((each.channel, each.recipient) for each in openings))
+            recall(self._rows, ((each.channel, each.recipient) for each in openings))
             return db.executemany(_SQL["request"], rows).rowcount if rows else 0
 
     def cursor(self, channel: str) -> str | None:
@@ -227,57 +235,19 @@ class SqliteStore:
 
     def claim(self, limit: int) -> list[Waiting]:
         """Return up to ``limit`` waiting inbox rows, oldest first."""
-        return [
-            Waiting(
-                id=row["id"],
-                channel=row["channel"],
-                sender=Address(row["sender"]),
-                event=_event(row),
-                conversation=conversation_of(row) if row["number"] is not None else None,
-                opted_out=bool(row["opted_out"]),
-                attempts=row["attempts"],
-                asked_at=_optional(row["asked_at"]),
-            )
-            for row in map(by_name, self._rows("claim", limit))
-        ]
+        return [waiting_text(row) for row in self._rows("claim", limit)]
 
     def due(self, now: datetime, limit: int) -> list[Waiting]:
         """Return up to ``limit`` timers due whose conversation is open and still in that entry."""
-        return [
-            Waiting(
-                id=row["id"],
-                channel=row["channel"],
-                sender=Address(row["sender"]),
-                event=TimerFired(
-                    row["name"],
-                    row["timer_entry"],
-                    moment(row["due_at"]),
-                    _optional(row["asked_at"]),
-                    bool(row["pending"]),
-                ),
-                conversation=conversation_of(by_name(row)),
-                opted_out=bool(row["opted_out"]),
-            )
-            for row in self._rows("due", stamp(now), limit)
-        ]
+        return [waiting_timer(row) for row in self._rows("due", stamp(now), limit)]
 
     def calls(self, now: datetime, limit: int) -> list[PendingCall]:
         """Return up to ``limit`` services that are to be asked now, oldest first."""
-        return [
-            PendingCall(
-                row["id"],
-                row["service"],
-                row["given"],
-                row["key"],
-                row["attempts"],
-                moment(row["created_at"]),
-            )
-            for row in self._rows("calls_to_make", stamp(now), limit)
-        ]
+        return [pending_call(row) for row in self._rows("calls_to_make", stamp(now), limit)]
 
     def next_call(self) -> datetime | None:
         """Return when the next service is to be asked, or None."""
-        return _optional(self._rows("next_call")[0][0])
+        return optional(self._rows("next_call")[0]["at"])
 
     def call_again(self, call: int, at: datetime, note: str) -> None:
         """A service gave no answer; it is to be asked again."""
@@ -291,21 +261,11 @@ class SqliteStore:
 
     def answered(self, limit: int) -> list[Waiting]:
         """Return up to ``limit`` answers of services that wait for their step, oldest first."""
-        return [
-            Waiting(
-                id=row["id"],
-                channel=row["channel"],
-                sender=Address(row["sender"]),
-                event=CallAnswered(row["result"], row["call_entry"], json.loads(row["answer"]), row["note"]),
-                conversation=conversation_of(by_name(row)),
-                opted_out=bool(row["opted_out"]),
-            )
-            for row in self._rows("answered", limit)
-        ]
+        return [waiting_answer(row) for row in self._rows("answered", limit)]
 
     def next_timer(self) -> datetime | None:
         """Return when the next timer comes due, or None."""
-        return _optional(self._rows("next_timer")[0][0])
+        return optional(self._rows("next_timer")[0]["at"])
 
     def commit(self, results: Sequence[Result], now: datetime) -> None:
         """Write what steps did, in one transaction."""
@@ -313,66 +273,19 @@ class SqliteStore:
             self._commit(results, now, check=True)
         except Vanished:
             # Somebody was forgotten after the claim: nothing of theirs is written.
-            with self._lock, telling(self.path):
-                results = still_there(self._db, results)
+            with self._lock:
+                results = still_there(self._rows, results)
             self._commit(results, now, check=False)
 
     def _commit(self, results: Sequence[Result], now: datetime, *, check: bool) -> None:
-        last: dict[tuple[str, str, int], Conversation] = {}
-        journal, outbound, timers, consent, finished, fired = [], [], [], [], [], []
-        calls, answered = [], []
-        at = stamp(now)
-        for result in results:
-            for step in result.steps:
-                after = step.conversation
-                name = (after.channel, after.sender, after.number)
-                last[name] = after
-                journal.append((*name, after.steps, after.flow, stamp(step.now), record(step)))
-                outbound += [
-                    (
-                        *(o.channel, o.recipient, storable(o.text), o.kind, at, at),
-                        *(stamp(o.not_before) if o.not_before else at, o.number, o.asks),
-                    )
-                    for o in step.outbound
-                ]
-                if step.request is not None:
-                    key = f"convo-{after.channel}-{after.sender}-{after.number}-{after.entry}"
-                    key = hashlib.sha256(key.encode()).hexdigest()[:32]
-                    asked = (step.request.service, encode(step.request.given), key, at, at)
-                    calls.append((*name, after.entry, *asked))
-                timers += [(*name, after.entry, t.name, stamp(t.due_at)) for t in step.timers]
-                consent += [_consent_row(each) for each in step.consent]
-            if isinstance(result.waiting.event, TimerFired):
-                fired.append((result.waiting.id,))
-            elif isinstance(result.waiting.event, CallAnswered):
-                answered.append((result.waiting.id,))
-            else:
-                status = "dead" if result.dead else "waiting" if result.retry else "done"
-                tried = int(bool(result.dead or result.retry))
-                finished.append((status, tried, result.dead or result.retry or "", result.waiting.id))
-        # An ended conversation is written before the one that was opened after it: one open at a time.
-        written = sorted(last.values(), key=lambda each: each.number)
+        rows_of = written(results, now)
         with self._write() as db:
-            left = [(e.channel, e.sender, e.number, e.entry, int(not e.is_open)) for e in written]
-            for statement, rows in (
-                ("drop_timer", fired),
-                ("write_conversation", [conversation_row(each) for each in written]),
-                ("write_journal", journal),
-                ("write_outbound", outbound),
-                ("write_timer", timers),
-                ("void_timers", left),
-                ("void_calls", left),
-                ("call_done", answered),
-                ("write_call", calls),
-                ("write_consent", consent),
-                ("finish", finished),
-            ):
-                if rows:
-                    found = db.executemany(_SQL[statement], rows).rowcount
-                    if check and statement in ("drop_timer", "call_done", "finish") and found < len(rows):
-                        raise Vanished
-            if outbound:
-                recall(db, ((row[0], row[1]) for row in outbound))
+            for statement, rows in rows_of.statements():
+                found = db.executemany(_SQL[statement], rows).rowcount
+                if check and statement in TAKEN and found < len(rows):
+                    raise Vanished
+            if rows_of.outbound:
+                recall(self._rows, ((row[0], row[1]) for row in rows_of.outbound))
 
     # -- deliver ------------------------------------------------------------------------------------
 
@@ -392,9 +305,9 @@ class SqliteStore:
         with self._write() as db:
             for found in db.execute(_SQL["sendable"], (channel, at, limit, after_unknown)).fetchall():
                 segments = cost(stored(found["text"])).segments
-                row = _outbox_row(found, segments)
-                past = SqlitePast(self._rows, channel, row.outbound.recipient, row.outbound.id, now)
-                due_at = _optional(found["due_at"]) if row.attempts else row.next_at
+                row = outbox_row(by_name(found), segments)
+                past = RecipientPast(self._rows, channel, row.outbound.recipient, row.outbound.id, now)
+                due_at = optional(found["due_at"]) if row.attempts else row.next_at
                 reason = allows(LastLook(row, bool(found["opted_out"]), due_at or row.created_at, past))
                 if reason is None:
                     going.append(replace(row, status=Status.SENDING, attempts=row.attempts + 1))
@@ -416,7 +329,7 @@ class SqliteStore:
     def unknown(self, channel: str, before: datetime, limit: int) -> list[OutboxRow]:
         """Return rows of the channel that have been unknown since ``before``, oldest first."""
         ahead = stamp(before + CLOCK_SET_BACK)
-        return [_outbox_row(row) for row in self._rows("unknown", channel, stamp(before), ahead, limit)]
+        return [outbox_row(row) for row in self._rows("unknown", channel, stamp(before), ahead, limit)]
 
     def provider_ids(self, channel: str, recipient: Address) -> frozenset[str]:
         """Return the provider's ids of all that was handed over to that recipient."""
@@ -438,7 +351,7 @@ class SqliteStore:
             for each in settlements
         ]
         asked = [(stamp(now), each.id) for each in settlements if each.asked]
-        consent = [_consent_row(each.consent) for each in settlements if each.consent is not None]
+        consent = [consent_row(each.consent) for each in settlements if each.consent is not None]
         left_not = [(each.id,) for each in settlements if each.status in _DID_NOT_LEAVE]
         with self._write() as db:
             if left_not:
@@ -451,7 +364,7 @@ class SqliteStore:
 
     def next_outbound(self, channel: str) -> datetime | None:
         """Return when the next queued row of the channel may leave, or None."""
-        return _optional(self._rows("next_outbound", channel)[0][0])
+        return optional(self._rows("next_outbound", channel)[0]["at"])
 
     def receipts(self, receipts: Sequence[Receipt], now: datetime) -> int:
         """Apply delivery receipts; a status never moves backwards."""
@@ -472,53 +385,29 @@ class SqliteStore:
         """Return whether the last entry of the ledger for that number is an opt-out."""
         found = self._rows("opted_out", channel, number)
         if not found:
-            with self._lock, telling(self.path):
-                return is_forgotten(self._db, channel, number)
-        return bool(found[0][0])
+            return is_forgotten(self._rows, channel, number)
+        return bool(found[0]["opted_out"])
 
     def conversation(self, channel: str, sender: Address) -> Conversation | None:
         """Return the sender's open conversation, else the one that ended last, else None."""
         found = self._rows("conversation", channel, sender)
-        return conversation_of(by_name(found[0])) if found else None
+        return conversation_of(found[0]) if found else None
 
     def open_states(self) -> Mapping[tuple[str, str], int]:
         """Return how many open conversations wait in each (flow, state)."""
-        return {(flow, state): count for flow, state, count in self._rows("open_states")}
+        return {(row["flow"], row["state"]): row["found"] for row in self._rows("open_states")}
 
     def journal(self, channel: str, sender: Address) -> list[JournalEntry]:
         """Return every step of that sender on that channel, oldest first."""
-        return [
-            JournalEntry(
-                row["channel"],
-                Address(row["sender"]),
-                row["number"],
-                row["step"],
-                row["flow"],
-                moment(row["at"]),
-                row["record"],
-            )
-            for row in self._rows("journal", channel, sender)
-        ]
+        return [journal_entry(row) for row in self._rows("journal", channel, sender)]
 
     def outbox(self, channel: str | None = None) -> list[OutboxRow]:
         """Return the outbox, oldest first."""
-        return [_outbox_row(row) for row in self._rows("outbox", channel, channel)]
+        return [outbox_row(row) for row in self._rows("outbox", channel, channel)]
 
     def inbox(self, status: InboxStatus | None = None) -> list[InboxRow]:
         """Return the inbox, oldest first."""
-        return [
-            InboxRow(
-                id=row["id"],
-                channel=row["channel"],
-                sender=Address(row["sender"]),
-                text=stored(row["text"]),
-                raw=stored(row["raw"]),
-                status=InboxStatus(row["status"]),
-                reason=row["reason"],
-                received_at=moment(row["received_at"]),
-            )
-            for row in self._rows("inbox", status, status)
-        ]
+        return [inbox_row(row) for row in self._rows("inbox", status, status)]
 
     @property
     def views(self) -> SqliteViews:
@@ -531,24 +420,32 @@ class SqliteStore:
 
     def forget(self, number: Address, now: datetime) -> Removed:
         """Remove a person from every table of every channel, and their number from what others wrote."""
-        from convo.store.sqlite_privacy import forget  # seldom asked for
+        from convo.store.privacy import forget  # seldom asked for
 
-        with self._overwriting(), self._write() as db:
-            return forget(db, number, now)
+        with self._overwriting(), self._write():
+            return forget(self._rows, number, now)
 
     def prune(self, before: datetime, now: datetime, limit: int) -> Removed:
         """Remove up to ``limit`` conversations untouched since ``before``, and inbox rows as old."""
-        from convo.store.sqlite_privacy import prune  # seldom asked for
+        from convo.store.privacy import prune  # seldom asked for
 
-        with self._overwriting(), self._write() as db:
-            return prune(db, before, now, limit)
+        with self._overwriting(), self._write():
+            return prune(self._rows, before, now, limit)
 
     def scrub(self) -> None:
-        """Have no byte of what was removed left in any file of the store."""
-        from convo.store.sqlite_privacy import scrub  # seldom asked for
+        """Write the file anew without what was removed, and empty the log beside it.
 
+        Raises:
+            StoreError: another program reads the file right now.
+        """
         with self._lock, telling(self.path):
-            scrub(self._db)
+            for statement in ("PRAGMA wal_checkpoint(TRUNCATE)", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                found = self._db.execute(statement).fetchone()
+                if found is not None and found[0]:
+                    raise StoreError(
+                        "what was to be removed is removed, but another program reads the file and older"
+                        " bytes may still stand in it; do the same again when that program is done"
+                    )
 
     @contextlib.contextmanager
     def _overwriting(self) -> Iterator[None]:
@@ -563,57 +460,13 @@ class SqliteStore:
 
     # -- transactions -------------------------------------------------------------------------------
 
-    def _rows(self, name: str, *values: Any) -> list[sqlite3.Row]:
+    def _rows(self, name: str, *values: Any) -> list[Row]:
         with self._lock:
             try:
-                return self._db.execute(_SQL[name], values).fetchall()
+                return [by_name(row) for row in self._db.execute(_SQL[name], values)]
             except (sqlite3.Error, OSError) as wrong:
                 raise_told(self.path, wrong)
                 raise
 
     def _write(self) -> Transaction:
         return Transaction(self._db, self._lock, self.path)
-
-
-@cache
-def _migrations() -> tuple[str, ...]:
-    folder = resources.files("convo.store").joinpath("sql")
-    names = sorted(each.name for each in folder.iterdir() if re.match(r"\d{4}_", each.name))
-    return tuple(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
-
-
-def _optional(text: str | None) -> datetime | None:
-    return moment(text) if text else None
-
-
-def _event(row: Mapping[str, Any]) -> Event:
-    if row["kind"] == "opening":
-        return Started(stored(row["text"]), decode(stored(row["raw"])))
-    return Received(stored(row["text"]), moment(row["received_at"]), _optional(row["sent_at"]))
-
-
-def _consent_row(entry: Consent) -> tuple[Any, ...]:
-    return (entry.channel, entry.number, entry.kind, stamp(entry.at), storable(entry.wording), entry.source)
-
-
-def _outbox_row(found: sqlite3.Row, segments: int | None = None) -> OutboxRow:
-    row = by_name(found)
-    return OutboxRow(
-        outbound=Outbound(
-            row["channel"],
-            Address(row["recipient"]),
-            stored(row["text"]),
-            OutboundKind(row["kind"]),
-            row["id"],
-            None,
-            row["number"],
-            row["asks"],
-        ),
-        status=Status(row["status"]),
-        created_at=moment(row["created_at"]),
-        attempts=row["attempts"],
-        next_at=_optional(row["next_at"]),
-        provider_id=row["provider_id"],
-        reason=row["reason"],
-        segments=row["segments"] if segments is None else segments,
-    )

@@ -1,28 +1,17 @@
-"""A SQLite connection as the store uses it: transactions, named statements, and failures in words."""
+"""A SQLite connection as the store uses it: transactions, rows, and failures in words."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
-from functools import cache
-from importlib import resources
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from convo.errors import StoreError
-
-
-@cache
-def statements(file: str) -> Mapping[str, str]:
-    """Return the statements of a file beside the schema, by name."""
-    text = resources.files("convo.store").joinpath(f"sql/{file}").read_text(encoding="utf-8")
-    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
-    return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
 
 
 def by_name(row: sqlite3.Row) -> dict[str, Any]:

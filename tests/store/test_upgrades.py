@@ -74,7 +74,7 @@ def test_an_upgrade_that_is_cut_short_is_made_again(tmp_path: Path, monkeypatch:
     # Power fails in the middle of the second file: half of its statements have been made.
     broken = (scripts[0], scripts[1] + "\nINSERT INTO nowhere VALUES (1);", *scripts[2:])
     with monkeypatch.context() as patched:
-        patched.setattr(sqlite, "_migrations", lambda: broken)
+        patched.setattr(sqlite, "migrations", lambda: broken)
         with pytest.raises(StoreError):
             open_store(old)
     db = sqlite3.connect(old)

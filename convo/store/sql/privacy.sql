@@ -40,7 +40,7 @@ DELETE FROM seen WHERE at < ?
 
 -- name: count_in
 INSERT INTO tally (channel, what, flow, word, found) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (channel, what, flow, word) DO UPDATE SET found = found + excluded.found
+ON CONFLICT (channel, what, flow, word) DO UPDATE SET found = tally.found + excluded.found
 
 -- name: conversations_of
 SELECT channel, sender, number, flow, ended FROM conversations WHERE sender = ? ORDER BY channel, number
@@ -154,3 +154,12 @@ DELETE FROM journal WHERE channel = ? AND sender = ? AND number = ? AND step = ?
 
 -- name: write_step
 INSERT INTO journal (channel, sender, number, step, flow, at, record) VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: text_is_there
+SELECT 1 FROM inbox WHERE id = ?
+
+-- name: timer_is_there
+SELECT 1 FROM timers WHERE id = ?
+
+-- name: call_is_there
+SELECT 1 FROM calls WHERE id = ?

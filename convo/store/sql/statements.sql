@@ -23,7 +23,7 @@ SELECT cursor FROM channels WHERE channel = ?
 
 -- name: claim
 SELECT i.id, i.channel, i.sender, i.kind, i.text, i.sent_at, i.received_at, i.raw, i.attempts,
-    coalesce((SELECT c.kind = 'opt-out' FROM consent c
+    coalesce((SELECT CASE c.kind WHEN 'opt-out' THEN 1 ELSE 0 END FROM consent c
         WHERE c.channel = i.channel AND c.number = i.sender ORDER BY c.id DESC LIMIT 1), 0) AS opted_out,
     v.number, v.flow, v.version, v.state, v.entry, v.tries, v.steps, v.language, v.data,
     v.opened_at, v.now_at, v.ended, v.ended_at, v.closed_told, v.memo,
@@ -40,7 +40,7 @@ LIMIT ?
 SELECT t.id, t.channel, t.sender, t.name, t.entry AS timer_entry, t.due_at,
     EXISTS (SELECT 1 FROM outbox o WHERE o.channel = t.channel AND o.recipient = t.sender
         AND o.status IN ('queued', 'sending') AND o.number = t.number AND o.asks = t.entry) AS pending,
-    coalesce((SELECT c.kind = 'opt-out' FROM consent c
+    coalesce((SELECT CASE c.kind WHEN 'opt-out' THEN 1 ELSE 0 END FROM consent c
         WHERE c.channel = t.channel AND c.number = t.sender ORDER BY c.id DESC LIMIT 1), 0) AS opted_out,
     v.number, v.flow, v.version, v.state, v.entry, v.tries, v.steps, v.language, v.data,
     v.opened_at, v.now_at, v.ended, v.ended_at, v.closed_told, v.memo,
@@ -53,7 +53,7 @@ ORDER BY t.due_at, t.id
 LIMIT ?
 
 -- name: next_timer
-SELECT min(due_at) FROM timers
+SELECT min(due_at) AS at FROM timers
 
 -- name: write_conversation
 INSERT INTO conversations (channel, sender, number, flow, version, state, entry, tries, steps, language, data,
@@ -91,7 +91,7 @@ UPDATE inbox SET status = ?, attempts = attempts + ?, reason = ? WHERE id = ?
 -- name: sendable
 SELECT o.id, o.channel, o.recipient, o.text, o.kind, o.status, o.created_at, o.attempts, o.next_at,
     o.provider_id, o.reason, o.segments, o.number, o.asks, o.due_at,
-    coalesce((SELECT c.kind = 'opt-out' FROM consent c
+    coalesce((SELECT CASE c.kind WHEN 'opt-out' THEN 1 ELSE 0 END FROM consent c
         WHERE c.channel = o.channel AND c.number = o.recipient ORDER BY c.id DESC LIMIT 1), 0) AS opted_out
 FROM outbox o INDEXED BY outbox_in_order
 WHERE o.channel = ?1 AND o.status = 'queued'
@@ -131,7 +131,7 @@ SELECT * FROM calls WHERE status = 'waiting'
 ORDER BY next_at, id LIMIT ?2
 
 -- name: next_call
-SELECT min(next_at) FROM calls WHERE status = 'waiting'
+SELECT min(next_at) AS at FROM calls WHERE status = 'waiting'
 
 -- name: call_again
 UPDATE calls SET attempts = attempts + 1, next_at = ?, note = ? WHERE id = ? AND status = 'waiting'
@@ -149,7 +149,7 @@ WHERE channel = ? AND sender = ? AND number = ? AND status = 'waiting' AND (entr
 
 -- name: answered
 SELECT k.id, k.channel, k.sender, k.entry AS call_entry, k.result, k.answer, k.note,
-    coalesce((SELECT c.kind = 'opt-out' FROM consent c
+    coalesce((SELECT CASE c.kind WHEN 'opt-out' THEN 1 ELSE 0 END FROM consent c
         WHERE c.channel = k.channel AND c.number = k.sender ORDER BY c.id DESC LIMIT 1), 0) AS opted_out,
     v.number, v.flow, v.version, v.state, v.entry, v.tries, v.steps, v.language, v.data,
     v.opened_at, v.now_at, v.ended, v.ended_at, v.closed_told, v.memo,
@@ -167,7 +167,7 @@ SELECT * FROM outbox WHERE channel = ? AND status = 'unknown' AND (changed_at <=
 SELECT provider_id FROM outbox WHERE channel = ? AND recipient = ? AND provider_id != ''
 
 -- name: next_outbound
-SELECT min(next_at) FROM outbox WHERE channel = ? AND status = 'queued'
+SELECT min(next_at) AS at FROM outbox WHERE channel = ? AND status = 'queued'
 
 -- name: receipt
 UPDATE outbox SET status = ?, changed_at = ?
@@ -180,13 +180,13 @@ UPDATE outbox SET status = 'unknown', reason = 'convo stopped between asking the
 WHERE status = 'sending' AND (?2 IS NULL OR channel = ?2) AND (?3 IS NULL OR changed_at < ?3)
 
 -- name: opted_out
-SELECT kind = 'opt-out' FROM consent WHERE channel = ? AND number = ? ORDER BY id DESC LIMIT 1
+SELECT kind = 'opt-out' AS opted_out FROM consent WHERE channel = ? AND number = ? ORDER BY id DESC LIMIT 1
 
 -- name: conversation
 SELECT * FROM conversations WHERE channel = ? AND sender = ? ORDER BY number DESC LIMIT 1
 
 -- name: open_states
-SELECT flow, state, count(*) FROM conversations WHERE ended IS NULL GROUP BY flow, state
+SELECT flow, state, count(*) AS found FROM conversations WHERE ended IS NULL GROUP BY flow, state
 
 -- name: journal
 SELECT * FROM journal WHERE channel = ? AND sender = ? ORDER BY number, step
@@ -222,8 +222,8 @@ SELECT text, marked_at, status FROM outbox WHERE channel = ? AND recipient = ? A
 ORDER BY id DESC LIMIT ?
 
 -- name: to_itself
-SELECT sender = recipient FROM inbox WHERE channel = ? AND sender = ? AND kind = 'text' ORDER BY id DESC LIMIT 1
+SELECT sender = recipient AS same FROM inbox WHERE channel = ? AND sender = ? AND kind = 'text' ORDER BY id DESC LIMIT 1
 
--- name: confirms
-SELECT coalesce((SELECT source != 'carrier' FROM consent WHERE channel = ?1 AND number = ?2 ORDER BY id DESC LIMIT 1), 1)
-    AND NOT EXISTS (SELECT 1 FROM outbox WHERE channel = ?1 AND recipient = ?2 AND kind = 'consent' AND id > ?3)
+-- name: unconfirmed
+SELECT 1 WHERE EXISTS (SELECT 1 FROM outbox WHERE channel = ?1 AND recipient = ?2 AND kind = 'consent' AND id > ?3)
+    OR (SELECT source FROM consent WHERE channel = ?1 AND number = ?2 ORDER BY id DESC LIMIT 1) = 'carrier'

@@ -46,9 +46,9 @@ WHERE c.kind = 'opt-out'
 GROUP BY c.channel
 
 -- name: channels_of
-SELECT channel FROM conversations WHERE sender = :number
-UNION SELECT channel FROM consent WHERE number = :number
-UNION SELECT channel FROM inbox WHERE sender = :number
+SELECT channel FROM conversations WHERE sender = ?1
+UNION SELECT channel FROM consent WHERE number = ?1
+UNION SELECT channel FROM inbox WHERE sender = ?1
 ORDER BY channel
 
 -- name: conversations_of
@@ -58,7 +58,7 @@ SELECT * FROM conversations WHERE channel = ? AND sender = ? ORDER BY number
 SELECT * FROM journal WHERE channel = ? AND sender = ? ORDER BY number DESC, step DESC LIMIT ?
 
 -- name: count_steps_of
-SELECT count(*) FROM journal WHERE channel = ? AND sender = ?
+SELECT count(*) AS found FROM journal WHERE channel = ? AND sender = ?
 
 -- name: people
 SELECT DISTINCT channel, sender FROM journal ORDER BY channel, sender
@@ -77,12 +77,11 @@ SELECT * FROM outbox WHERE channel = ? AND recipient = ? AND status NOT IN ('sen
 
 -- name: outbox_rows
 SELECT * FROM outbox
-WHERE status IN (SELECT value FROM json_each(:statuses)) AND (:channel IS NULL OR channel = :channel)
-    AND reason NOT LIKE 'dropped by hand%'
+WHERE status = ?2 AND (?1 IS NULL OR channel = ?1) AND reason NOT LIKE 'dropped by hand%'
 ORDER BY id
 
 -- name: dead_rows
-SELECT * FROM inbox WHERE status = 'dead' AND (:channel IS NULL OR channel = :channel) ORDER BY id
+SELECT * FROM inbox WHERE status = 'dead' AND (?1 IS NULL OR channel = ?1) ORDER BY id
 
 -- name: opening_waits
 SELECT 1 FROM inbox WHERE status = 'waiting' AND kind = 'opening' AND channel = ? AND sender = ?

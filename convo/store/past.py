@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from convo.messages import Address
 from convo.store.base import Line
-from convo.store.rows import moment, stamp, stored
-
-Ask = Callable[..., list[sqlite3.Row]]
-"""Runs a named statement with its values."""
+from convo.store.rows import Run, moment, stamp, stored
 
 _STOPPED = ("blocked", "expired", "queued")
 
 
-class SqlitePast:
+class RecipientPast:
     """The past of one recipient on one channel, as seen at ``now``; looked up when asked for."""
 
-    def __init__(self, ask: Ask, channel: str, recipient: Address, row: int, now: datetime) -> None:
-        self._ask = ask
+    def __init__(self, run: Run, channel: str, recipient: Address, row: int, now: datetime) -> None:
+        self._run = run
         self._who = (channel, recipient)
         self._row = row
         self._day = day(now)
@@ -30,7 +26,7 @@ class SqlitePast:
         """Return the segments handed over today (UTC): to the recipient, and on the whole channel."""
         channel, recipient = self._who
         found = {
-            each["recipient"]: each["segments"] for each in self._ask("spent", channel, self._day, recipient)
+            each["recipient"]: each["segments"] for each in self._run("spent", channel, self._day, recipient)
         }
         return found.get(recipient, 0), found.get("", 0)
 
@@ -38,24 +34,24 @@ class SqlitePast:
         """Return the latest texts from the recipient, newest first."""
         return [
             Line(stored(each["text"]), moment(each["received_at"]))
-            for each in self._ask("heard", *self._who, limit)
+            for each in self._run("heard", *self._who, limit)
         ]
 
     def said(self, limit: int) -> list[Line]:
         """Return the latest texts for the recipient that left or were stopped, newest first."""
         return [
             Line(stored(each["text"]), moment(each["marked_at"]), each["status"] not in _STOPPED)
-            for each in self._ask("said", *self._who, limit)
+            for each in self._run("said", *self._who, limit)
         ]
 
     def is_ourselves(self) -> bool:
         """Return whether the latest text of the recipient went to the number that it came from."""
-        found = self._ask("to_itself", *self._who)
-        return bool(found and found[0][0])
+        found = self._run("to_itself", *self._who)
+        return bool(found and found[0]["same"])
 
     def confirms(self) -> bool:
         """Return whether the row is the newest word about consent, and the carrier has not refused since."""
-        return bool(self._ask("confirms", *self._who, self._row)[0][0])
+        return not self._run("unconfirmed", *self._who, self._row)
 
 
 def day(now: datetime) -> str:

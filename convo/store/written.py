@@ -1,0 +1,95 @@
+"""What steps did, as the rows that a store writes for them; every store writes the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from convo.engine.conversation import CallAnswered, Conversation, TimerFired
+from convo.flow.values import encode
+from convo.store.base import InboxStatus, Result
+from convo.store.rows import consent_row, conversation_row, record, stamp, storable
+
+Values = tuple[Any, ...]
+
+TAKEN = ("drop_timer", "call_done", "finish")
+"""The statements whose every row must be found: what was claimed is still there."""
+
+
+@dataclass(slots=True)
+class Written:
+    """Rows by the statement that writes them. Those of people begin with channel and number."""
+
+    timers_dropped: list[Values] = field(default_factory=list)
+    conversations: list[Values] = field(default_factory=list)
+    journal: list[Values] = field(default_factory=list)
+    outbound: list[Values] = field(default_factory=list)
+    timers: list[Values] = field(default_factory=list)
+    left: list[Values] = field(default_factory=list)
+    calls_done: list[Values] = field(default_factory=list)
+    calls: list[Values] = field(default_factory=list)
+    consent: list[Values] = field(default_factory=list)
+    finished: list[Values] = field(default_factory=list)
+
+    def statements(self) -> Iterator[tuple[str, list[Values]]]:
+        """Yield the statements that have something to do, in the order in which they must run."""
+        for name, rows in (
+            ("drop_timer", self.timers_dropped),
+            ("write_conversation", self.conversations),
+            ("write_journal", self.journal),
+            ("write_outbound", self.outbound),
+            ("write_timer", self.timers),
+            ("void_timers", self.left),
+            ("void_calls", self.left),
+            ("call_done", self.calls_done),
+            ("write_call", self.calls),
+            ("write_consent", self.consent),
+            ("finish", self.finished),
+        ):
+            if rows:
+                yield name, rows
+
+
+def written(results: Sequence[Result], now: datetime) -> Written:
+    """Return the rows of these results, all dated ``now``."""
+    found = Written()
+    last: dict[tuple[str, str, int], Conversation] = {}
+    at = stamp(now)
+    for result in results:
+        for step in result.steps:
+            after = step.conversation
+            name = (after.channel, after.sender, after.number)
+            last[name] = after
+            found.journal.append((*name, after.steps, after.flow, stamp(step.now), record(step)))
+            found.outbound += [
+                (
+                    *(o.channel, o.recipient, storable(o.text), o.kind, at, at),
+                    *(stamp(o.not_before) if o.not_before else at, o.number, o.asks),
+                )
+                for o in step.outbound
+            ]
+            if step.request is not None:
+                key = f"convo-{after.channel}-{after.sender}-{after.number}-{after.entry}"
+                key = hashlib.sha256(key.encode()).hexdigest()[:32]
+                asked = (step.request.service, encode(step.request.given), key, at, at)
+                found.calls.append((*name, after.entry, *asked))
+            found.timers += [(*name, after.entry, t.name, stamp(t.due_at)) for t in step.timers]
+            found.consent += [consent_row(each) for each in step.consent]
+        if isinstance(result.waiting.event, TimerFired):
+            found.timers_dropped.append((result.waiting.id,))
+        elif isinstance(result.waiting.event, CallAnswered):
+            found.calls_done.append((result.waiting.id,))
+        else:
+            status = (
+                InboxStatus.DEAD if result.dead else InboxStatus.WAITING if result.retry else InboxStatus.DONE
+            )
+            tried = int(bool(result.dead or result.retry))
+            found.finished.append((status, tried, result.dead or result.retry or "", result.waiting.id))
+    # An ended conversation is written before the one that was opened after it: one open at a time.
+    ordered = sorted(last.values(), key=lambda each: (each.channel, each.sender, each.number))
+    found.conversations = [conversation_row(each) for each in ordered]
+    found.left = [(e.channel, e.sender, e.number, e.entry, int(not e.is_open)) for e in ordered]
+    return found
