@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from convo.engine.machine import CompiledFlow, compile_flow
+from convo.flow import answer_pattern
 from convo.flow.parse import parse_flow
 from convo.flow.reader import read_text
 
@@ -20,6 +22,15 @@ NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 def noon() -> datetime:
     """Return a fixed moment."""
     return NOON
+
+
+@pytest.fixture
+def without_re2(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have patterns matched by Python, whatever is installed."""
+    monkeypatch.setitem(sys.modules, "re2", None)
+    answer_pattern.compiled.cache_clear()
+    yield
+    answer_pattern.compiled.cache_clear()
 
 
 @pytest.fixture

@@ -27,6 +27,9 @@ MOST_WAYS = 50_000
 WITH_RE2 = "without the package google-re2 (pip install 'convo[patterns]')"
 
 
+_HALF = re.compile(r"[\ud800-\udfff]")
+
+
 class BadPattern(ValueError):
     """A pattern that cannot be used; the message says why, for the author."""
 
@@ -82,7 +85,10 @@ def _by_re2(engine: Any, source: str) -> Callable[[str], bool]:
         why = wrong.args[0] if wrong.args else "it is not of the RE2 syntax"
         why = why.decode("utf-8", "replace") if isinstance(why, bytes) else str(why)
         raise BadPattern(f"the pattern cannot be read: {why}") from None
-    return lambda text: len(text) <= LONGEST_ANSWER and pattern.fullmatch(text) is not None
+    # RE2 works on UTF-8, in which half a surrogate pair cannot be written.
+    return lambda text: (
+        len(text) <= LONGEST_ANSWER and pattern.fullmatch(_HALF.sub("\ufffd", text)) is not None
+    )
 
 
 class _Ways:

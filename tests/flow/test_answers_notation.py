@@ -177,13 +177,6 @@ def test_a_near_miss_is_asked_about() -> None:
 # -- patterns -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def without_re2(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have patterns matched by Python, whatever is installed."""
-    monkeypatch.setitem(sys.modules, "re2", None)
-    answer_pattern.compiled.cache_clear()
-
-
 @pytest.mark.usefixtures("without_re2")
 @pytest.mark.parametrize(
     ("source", "fits", "fails"),

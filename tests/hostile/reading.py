@@ -36,6 +36,7 @@ LISTS = re.compile(
 )
 """What a name in a flow is looked up in: the tables of time zones and the list of installed plugins."""
 UNKNOWN = (
+    "flow: f\nstates:\n  a:\n    ask: Hm?\n    answer: pattern [A-Z]{3}\n",
     "flow: f\nstates:\n  a:\n    ask: Hm?\n    answer: nonsense\n",
     "flow: f\ndata: {x: 1}\nstates:\n  a:\n    reply: ${x | nonsense}\n    end: e\n",
 )

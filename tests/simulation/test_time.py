@@ -205,6 +205,40 @@ def test_after_a_downtime_every_timer_fires_once_and_the_backlog_is_paced(
     store.close()
 
 
+ASKS = """flow: asks
+states:
+  age:
+    ask: How old are you?
+    answer: number
+    remind: 1h, 2h
+    reminder: [First., Second.]
+    no_answer_after: 5h
+    no_answer: gone
+    goto: gone
+  gone:
+    end: gone
+"""
+
+
+@pytest.mark.parametrize(("hours", "said"), [(1.5, ["First."]), (3, ["Second."]), (6, [])])
+def test_of_what_is_overdue_the_last_reminder_speaks_and_giving_up_beats_it(
+    compiled: Compile, hours: float, said: list[str]
+) -> None:
+    clock = FakeClock()
+    store, provider = open_store("memory"), FakeTransport(clock)
+    flow, ann = compiled(ASKS), Address("+61400000101")
+    provider.text(ann, "hello")
+    Program(flow, store, provider, clock).work(60)
+    clock.advance(timedelta(hours=hours))
+    Program(flow, store, provider, clock).work(60)
+    replies = [text.split("\n")[0] for text in provider.replies(ann)]
+    assert replies == ["How old are you?", *said]
+    conversation = store.conversation("fake", ann)
+    assert conversation is not None
+    assert conversation.is_open == bool(said)
+    store.close()
+
+
 @pytest.mark.parametrize("minutes", [3, 9])
 def test_while_a_channel_cannot_be_polled_its_deadlines_wait(compiled: Compile, minutes: int) -> None:
     """What was sent in time goes before the deadline, though it is read after it."""
