@@ -50,6 +50,7 @@ def command(
                 f"# curl -s {emulator.url}/phone/texts -d "
                 + shlex.quote('{"from": "+61400000000", "text": "START"}')
             )
+            click.echo(f"# what was sent: curl -s {emulator.url}/phone/sent   (more: docs/emulators.md)")
             seen = 0
             while not stopped.is_set():
                 for text in emulator.sent(seen, wait=0.2):

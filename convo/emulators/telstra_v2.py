@@ -397,7 +397,5 @@ class TelstraV2Emulator:
                     self.clear_faults()
                     return Response(204)
         except (ValueError, KeyError, TypeError, AttributeError):
-            return json_response(
-                400, {"error": "see the head of convo/emulators/telstra_v2.py for what to post"}
-            )
+            return json_response(400, {"error": "what to post stands in docs/emulators.md"})
         return json_response(404, {"error": "the phone has /phone/texts, /phone/sent and /phone/faults"})

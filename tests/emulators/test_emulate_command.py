@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from convo.cli.emulate import command
+from convo.clock import SystemClock
+from convo.emulators.base import FaultKind
+from convo.emulators.telstra_v2 import TelstraV2Emulator
 from convo.errors import ConfigError
 
+ROOT = Path(__file__).resolve().parents[2]
 RUN = "import sys; from convo.cli.emulate import command; command(sys.argv[1:])"
 
 
@@ -47,3 +53,18 @@ def test_two_emulators_are_two_numbers() -> None:
 def test_an_emulator_nobody_knows() -> None:
     with pytest.raises(ConfigError, match="telstra_v2"):
         CliRunner().invoke(command, ["nonsense"], catch_exceptions=False)
+
+
+def test_the_phone_of_the_docs_page() -> None:
+    """Every command of docs/emulators.md for the phone, and every fault it names, is taken as it stands."""
+    page = (ROOT / "docs" / "emulators.md").read_text(encoding="utf-8")
+    curls = re.findall(r"^curl -s http://127\.0\.0\.1:8025(\S+)(?: -d '(.*)')?$", page, re.MULTILINE)
+    assert [path for path, _ in curls] == ["/phone/texts", "/phone/sent", "/phone/faults"]
+    kinds = re.findall(r"^\| `(\w+)` \|", page.split("## Faults")[1], re.MULTILINE)
+    assert sorted(kinds) == sorted(FaultKind)
+    with TelstraV2Emulator(SystemClock()) as emulator:
+        for path, said in [*curls, *(("/phone/faults", json.dumps({"kind": kind})) for kind in kinds)]:
+            asked = urllib.request.Request(emulator.url + path, said.encode() if said else None)
+            with urllib.request.urlopen(asked, timeout=5) as answer:
+                assert answer.status in (200, 201)
+                assert json.load(answer).keys() <= {"id", "sent"}
