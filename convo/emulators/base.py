@@ -39,13 +39,14 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it came. Names of headers are in lower case."""
+    """One request as it came. Names of headers are in lower case; ``raw_query`` is behind the ``?``."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    raw_query: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +292,7 @@ class _Exchange(BaseHTTPRequestHandler):
             query=dict(parse_qsl(parts.query, keep_blank_values=True)),
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(int(length)),
+            raw_query=parts.query,
         )
         self._write(self.server.answer(request))
 

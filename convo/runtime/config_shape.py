@@ -69,7 +69,7 @@ UNKNOWNS = ("hold", "resend")
 SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "generic": ("description", "base_url", "token_url"),
-        "kannel": ("sendsms_url", "username", "password"),
+        "kannel": ("sendsms_url", "username", "password", "region", "reply"),
         "telstra_v2": ("client_id", "client_secret", "base_url", "token_url"),
         "telstra_v3": ("client_id", "client_secret", "base_url", "token_url"),
         "twilio": ("account_sid", "auth_token", "base_url"),
@@ -79,10 +79,12 @@ SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 _SECRET = re.compile(r"(?:.*_)?(?:secret|token|password|pass|key|client_id|account_sid)", re.IGNORECASE)
 _WRITTEN_SECRET = re.compile(
-    r"((?:^|[\s{,'\"])(?:\w*_)?(?:secret|token|password|pass|key|client_id|account_sid)['\"]?\s*:\s*)"
+    r"((?:^|[\s{,'\"])(?:\w*[_-])?(?:secret|token|password|pass|key|client_id|account_sid"
+    r"|bearer|authorization|cookie)['\"]?\s*:\s*)"
     r"(?!\s*\{\s*(?:env|file)\b)(\S.*)",
     re.IGNORECASE,
 )
+_IN_ADDRESS = re.compile(r"(://)([^/@\s]+)(?=@)")
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -157,7 +159,9 @@ def variable_of(transport: str, setting: str) -> str:
 
 def without_secrets(line: str) -> str:
     """Return a line of a file with dots for what may be a secret, as long as before."""
-    return _WRITTEN_SECRET.sub(lambda found: found[1] + "•" * len(found[2]), line)
+    for pattern in (_WRITTEN_SECRET, _IN_ADDRESS):
+        line = pattern.sub(lambda found: found[1] + "•" * len(found[2]), line)
+    return line
 
 
 def shape_of(root: Node, problems: list[Problem]) -> ConfigShape:

@@ -14,6 +14,7 @@ from convo.flow.problems import FlowError, Problem
 from convo.flow.reader import MapNode, Node, Scalar, read_file
 from convo.messages import Address, Status, to_address
 from convo.runtime.config import ConfigProblems
+from convo.runtime.config_shape import without_secrets
 from convo.runtime.config_values import at
 from convo.runtime.provider_values import METHODS, Parts
 from convo.transports.generic import Generic, GenericPushed
@@ -94,7 +95,8 @@ def read_description(path: Path, environ: Mapping[str, str] | None) -> Descripti
     problems: list[Problem] = []
     found = _Reading(problems, environ).description(document.root, str(path))
     if problems:
-        raise ConfigProblems(each.located(str(path), document.lines) for each in problems)
+        lines = [without_secrets(line) for line in document.lines]
+        raise ConfigProblems(each.located(str(path), lines) for each in problems)
     return found
 
 
@@ -186,7 +188,7 @@ class _Reading(Parts):
         return Auth()
 
     def call(self, node: Node, keys: Mapping[Scalar, Node], known: tuple[str, ...], method: str) -> Call:
-        self.needed(node, keys, ("url",), "of a request")
+        self.needed(node, keys, ("url",), "in a request")
         written = self.one_of(keys.get(Scalar("method")), METHODS)
         url = self.filled(keys.get(Scalar("url")), known)
         at_url = keys.get(Scalar("url"))

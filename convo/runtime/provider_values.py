@@ -92,7 +92,8 @@ class Parts(Values):
             if found[1] not in known and not (found[1].startswith("header:") and "header" in known):
                 hint = nearest(found[1], known)
                 wrong = f"'{{{found[1]}}}' means nothing here"
-                expected = () if hint else [f"{{{each}}}" for each in known]
+                shown = {"header": "header:X-Name"}
+                expected = () if hint else [f"{{{shown.get(each, each)}}}" for each in known]
                 self.add("P001", wrong, text, hint=hint, expected=expected)
 
     def tree(self, node: Node, known: tuple[str, ...]) -> Tree:

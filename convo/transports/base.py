@@ -7,6 +7,7 @@ send means for the future is *data* (one of the ``SendResult`` classes); the run
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -125,16 +126,31 @@ class PushRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldCall:
+    """A call to our webhook whose answer can be a reply to the text it brought.
+
+    The webhook waits ``within`` seconds for ``reply``, which ``Transport.send`` sets, and then says by
+    ``written`` whether that went out. A ``reply`` that is cancelled is waited for no longer.
+    """
+
+    within: float
+    reply: Future[PushResult] = field(default_factory=Future, repr=False)
+    written: Future[bool] = field(default_factory=Future, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PushResult:
     """What a call to our webhook brought, and what to answer once ``batch`` is stored.
 
     A status other than 2xx refuses the call: ``batch`` is then empty, and the provider may try again.
+    ``held``: a reply that comes soon is the answer; this one is for when none comes.
     """
 
     batch: Batch = Batch()
     status: int = 204
     body: bytes = field(default=b"", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
+    held: HeldCall | None = None
 
 
 class Pushed(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
-from convo.messages import Address, Inbound, Receipt, to_address
+from convo.messages import Address, Inbound, Receipt
 from convo.transports.base import PushRequest
 from convo.transports.generic_description import (
     Body,
@@ -25,6 +25,7 @@ from convo.transports.generic_description import (
     TimeFormat,
     Tree,
 )
+from convo.transports.numbers import read_number
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+(?::[A-Za-z0-9-]+)?)\}")
 MOST_FIELDS = 200
@@ -102,20 +103,6 @@ def written_number(address: str, format: NumberFormat, region: str) -> str:
     return re.sub(r"[^0-9]", "", national)
 
 
-def read_number(text: str, format: NumberFormat, region: str) -> Address:
-    """Return the address for a number as the provider writes it; a name or short code as it is."""
-    text = text.strip()
-    digits = re.sub(r"[\s().-]", "", text)
-    if not re.fullmatch(r"\+?[0-9]{7,15}", digits):
-        return Address(text)
-    if format is NumberFormat.DIGITS and not digits.startswith(("+", "0")):
-        digits = "+" + digits
-    try:
-        return to_address(digits, region)
-    except ValueError:
-        return Address(text)
-
-
 def read_moment(text: str | None, format: TimeFormat) -> datetime | None:
     """Return the moment, None where it cannot be read."""
     if not text:
@@ -151,11 +138,11 @@ def message_of(
     sender, text = word(fields.sender, said), word(fields.text, said)
     if not sender or not sender.strip() or text is None:
         return None
-    recipient = word(fields.recipient, said)
+    recipient, bare = word(fields.recipient, said), format is NumberFormat.DIGITS
     return Inbound(
         channel=channel,
-        sender=read_number(sender, format, region),
-        recipient=read_number(recipient, format, region) if recipient else Address(number),
+        sender=read_number(sender, region, bare=bare),
+        recipient=read_number(recipient, region, bare=bare) if recipient else Address(number),
         text=text,
         received_at=now,
         sent_at=read_moment(word(fields.sent, said), fields.time),
@@ -184,6 +171,21 @@ def read_push(request: PushRequest, body: Body) -> object:
         return None
 
 
+def signed_part(signs: str, request: PushRequest) -> bytes:
+    """Return what of a call the signature covers."""
+    signed = b""
+    for part in re.split(r"(\{[^{}]*\})", signs):
+        if part == "{body}":
+            signed += request.body
+        elif part == "{url}":
+            signed += request.url.encode("utf-8", "replace")
+        elif part.startswith("{header:"):
+            signed += request.headers.get(part[8:-1].lower(), "").encode("utf-8", "replace")
+        else:
+            signed += part.encode()
+    return signed
+
+
 def is_signed(request: PushRequest, how: Signature, now: datetime) -> bool:
     """Return whether the call is from whoever knows the secret, and (where it says when) of now."""
     given = request.headers.get(how.header.lower(), "").strip().encode("utf-8", "replace")
@@ -194,16 +196,7 @@ def is_signed(request: PushRequest, how: Signature, now: datetime) -> bool:
         moment = read_moment(stamp, TimeFormat.UNIX) if re.fullmatch(r"[0-9]{1,12}", stamp) else None
         if moment is None or abs(now - moment) > how.within:
             return False
-    signed = b""
-    for part in re.split(r"(\{[^{}]*\})", how.signs):
-        if part == "{body}":
-            signed += request.body
-        elif part == "{url}":
-            signed += request.url.encode("utf-8", "replace")
-        elif part.startswith("{header:"):
-            signed += request.headers.get(part[8:-1].lower(), "").encode("utf-8", "replace")
-        else:
-            signed += part.encode()
+    signed = signed_part(how.signs, request)
     digest = hmac.new(how.secret.value.encode(), signed, getattr(hashlib, how.algorithm)).digest()
     if how.encoding == "hex":
         scheme = how.prefix.encode()

@@ -82,8 +82,13 @@ class Auth:
     @property
     def variables(self) -> str:
         """The environment variables to look at when the provider refuses us."""
+        return " and ".join(each.variable for each in self.secrets) or "the description"
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The secrets that it takes."""
         held = (*(self.basic or ()), self.bearer, (self.header or ("", None))[1], *(self.oauth or ())[1:3])
-        return " and ".join(each.variable for each in held if isinstance(each, Secret)) or "the description"
+        return tuple(each for each in held if isinstance(each, Secret))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,3 +211,9 @@ class Description:
     poll: Poll | None = None
     webhook: Webhook | None = None
     reserved_words: frozenset[str] = frozenset()
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every secret that it names."""
+        signed = None if self.webhook is None else self.webhook.signature
+        return (*self.auth.secrets, *(() if signed is None else (signed.secret,)))

@@ -1,14 +1,19 @@
 """Kannel: texts come by the get-url of an sms-service, go by sendsms; receipts come by dlr-url.
 
 Settings come from the environment: KANNEL_SENDSMS_URL (``http://127.0.0.1:13013/cgi-bin/sendsms``),
-KANNEL_USERNAME, KANNEL_PASSWORD and KANNEL_NUMBER. Kannel signs nothing and cannot be polled, so the
-channel must be pushed to, under a path that is a secret. Facts: Kannel's user guide, and Debian's 1.4.5.
+KANNEL_USERNAME, KANNEL_PASSWORD and KANNEL_NUMBER; KANNEL_REGION (AU) is where numbers that begin with a
+0 belong. With KANNEL_REPLY=response a reply that is ready within seconds is the answer to the get-url, and
+only later ones go by sendsms. Kannel signs nothing and cannot be polled, so the channel must be pushed
+to, under a path that is a secret. Facts: Kannel's user guide, and Debian's 1.4.5.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlencode
@@ -21,6 +26,7 @@ from convo.transports.base import (
     BadCredentials,
     Batch,
     GiveUp,
+    HeldCall,
     PushRequest,
     PushResult,
     RetryLater,
@@ -29,10 +35,16 @@ from convo.transports.base import (
     Unknown,
 )
 from convo.transports.http import Door, NoAnswer, check_url
+from convo.transports.numbers import read_number
 
 NEEDED = ("KANNEL_SENDSMS_URL", "KANNEL_USERNAME", "KANNEL_PASSWORD", "KANNEL_NUMBER")
 RECEIPTS = 1 | 2 | 8 | 16
 """Asked for in dlr-mask: delivered, failed, taken by the SMSC, refused by it."""
+REPLIES = ("sendsms", "response")
+HELD = 3.0
+"""Seconds that a call of the get-url waits for a reply, where replies go in its answer."""
+WRITTEN = 5.0
+"""Seconds after which a reply in an answer, of which the webhook says nothing, may or may not have left."""
 STATUS_OF: Mapping[str, Status] = {
     "1": Status.DELIVERED,
     "2": Status.FAILED,
@@ -49,6 +61,8 @@ class Settings:
     username: str = field(repr=False)
     password: str = field(repr=False)
     number: Address = field(repr=False)
+    region: str = "AU"
+    in_response: bool = False
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -61,7 +75,14 @@ class Settings:
         missing = [name for name in NEEDED if not environ.get(name, "").strip()]
         if missing:
             raise ConfigError(f"kannel needs the environment variables {', '.join(missing)}")
-        return cls(check_url("KANNEL_SENDSMS_URL", url), username, password, Address(number))
+        region = environ.get("KANNEL_REGION", "").strip() or "AU"
+        if not re.fullmatch(r"[A-Z]{2}", region):
+            raise ConfigError("KANNEL_REGION is two letters, like AU or KE")
+        reply = environ.get("KANNEL_REPLY", "").strip() or REPLIES[0]
+        if reply not in REPLIES:
+            raise ConfigError(f"KANNEL_REPLY is {' or '.join(REPLIES)}: the way that replies take")
+        url = check_url("KANNEL_SENDSMS_URL", url)
+        return cls(url, username, password, Address(number), region, reply == "response")
 
 
 def create(*, channel: str, clock: Clock, environ: Mapping[str, str]) -> Kannel:
@@ -82,12 +103,23 @@ class Kannel:
     only_pushed = True
     push_methods = frozenset({"GET"})
 
-    def __init__(self, settings: Settings, *, channel: str, clock: Clock, door: Door | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        channel: str,
+        clock: Clock,
+        door: Door | None = None,
+        held: float = HELD,
+    ) -> None:
+        self._within = held
         self._settings = settings
         self._channel = channel
         self._clock = clock
         self._door = door or Door(clock)
         self._push_url: str | None = None
+        self._held: dict[str, HeldCall] = {}
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<Kannel channel={self._channel!r}>"
@@ -110,10 +142,33 @@ class Kannel:
         return Batch(cursor=cursor)
 
     def send(self, outbound: Outbound) -> SendResult:
-        """Hand one outbound over to sendsms."""
-        now = self._clock.now()
+        """Hand one outbound over: in the answer to a call that is held for it, or to sendsms."""
         # Kannel names no message; this name comes back in the receipts.
-        message_id = f"{outbound.id}-{int(now.timestamp() * 1000)}"
+        message_id = f"{outbound.id}-{int(self._clock.now().timestamp() * 1000)}"
+        return self._in_answer(outbound, message_id) or self._by_sendsms(outbound, message_id)
+
+    def _receipts(self, message_id: str) -> str | None:
+        if self._push_url is None:
+            return None
+        return f"{self._push_url}?{urlencode({'receipt': message_id})}&type=%d"
+
+    def _in_answer(self, outbound: Outbound, message_id: str) -> SendResult | None:
+        """Answer a call that waits for a reply; None where there is none, or nobody listens any more."""
+        with self._lock:
+            held = self._held.pop(outbound.recipient, None)
+        if held is None or not held.reply.set_running_or_notify_cancel():
+            return None
+        headers = {"Content-Type": "text/plain; charset=UTF-8", "X-Kannel-Coding": _coding(outbound.text)}
+        url = self._receipts(message_id)
+        if url is not None:
+            headers |= {"X-Kannel-DLR-Mask": str(RECEIPTS), "X-Kannel-DLR-Url": url}
+        held.reply.set_result(PushResult(status=200, body=outbound.text.encode(), headers=headers))
+        try:
+            return Sent(message_id) if held.written.result(WRITTEN) else None
+        except (NotInTime, CancelledError):
+            return Unknown("the answer to Kannel's call was not seen to go out")
+
+    def _by_sendsms(self, outbound: Outbound, message_id: str) -> SendResult:
         said = {
             "username": self._settings.username,
             "password": self._settings.password,
@@ -121,11 +176,11 @@ class Kannel:
             "to": outbound.recipient,
             "text": outbound.text,
             "charset": "UTF-8",
-            "coding": "0" if encoding_of(outbound.text) is Encoding.GSM7 else "2",
+            "coding": _coding(outbound.text),
         }
-        if self._push_url is not None:
-            said["dlr-mask"] = str(RECEIPTS)
-            said["dlr-url"] = f"{self._push_url}?{urlencode({'receipt': message_id})}&type=%d"
+        url = self._receipts(message_id)
+        if url is not None:
+            said |= {"dlr-mask": str(RECEIPTS), "dlr-url": url}
         answer = self._door.exchange("GET", f"{self._settings.url}?{urlencode(said)}")
         if isinstance(answer, NoAnswer):
             return Unknown(answer.reason) if answer.may_have_arrived else RetryLater(answer.reason)
@@ -138,11 +193,11 @@ class Kannel:
         if answer.status in (502, 504):
             return Unknown(reason)
         if answer.status >= 500 or answer.status == 429 or "temporal failure" in answer.text[:200].lower():
-            return RetryLater(reason, answer.retry_after(now))
+            return RetryLater(reason, answer.retry_after(self._clock.now()))
         return Unknown(reason) if answer.status < 300 else GiveUp(reason)
 
     def received(self, request: PushRequest) -> PushResult:
-        """Read a call of the get-url or of a dlr-url; the answer has no body, so Kannel sends no reply."""
+        """Read a call of the get-url or of a dlr-url; an answer without a body has Kannel send no reply."""
         now = self._clock.now()
         # Percent signs stand for bytes here: the charset of the text is a field of its own.
         try:
@@ -163,7 +218,7 @@ class Kannel:
             return PushResult(Batch(unreadable=(aside,)), 200)
         inbound = Inbound(
             channel=self._channel,
-            sender=Address(sender),
+            sender=read_number(sender, self._settings.region, bare=True),
             recipient=Address(said.get("to", "").strip() or self._settings.number),
             text=text,
             received_at=now,
@@ -171,11 +226,33 @@ class Kannel:
             provider_id=said.get("id", "").strip(),
             raw=request.query,
         )
-        return PushResult(Batch(messages=(inbound,)), 200)
+        held = self._hold(inbound.sender) if self._settings.in_response else None
+        return PushResult(Batch(messages=(inbound,)), 200, held=held)
+
+    def _hold(self, sender: Address) -> HeldCall:
+        """Keep the call of ``sender`` open for a reply; a call before it waits no longer."""
+        held = HeldCall(self._within)
+        with self._lock:
+            earlier, self._held[sender] = self._held.get(sender), held
+        if earlier is not None:
+            earlier.reply.cancel()
+
+        def forget(_reply: Future[PushResult]) -> None:
+            with self._lock:
+                if self._held.get(sender) is held:
+                    del self._held[sender]
+
+        held.reply.add_done_callback(forget)
+        return held
 
     def close(self) -> None:
         """Let go of the connections."""
         self._door.close()
+
+
+def _coding(text: str) -> str:
+    """Return Kannel's number for GSM-7 (0) or UCS-2 (2)."""
+    return "0" if encoding_of(text) is Encoding.GSM7 else "2"
 
 
 def _text_of(said: Mapping[str, str]) -> str | None:

@@ -22,6 +22,7 @@ from convo.runtime.log import about_channel, count, origin
 from convo.runtime.receive import keep_texts
 from convo.store.base import Store
 from convo.transports.base import PushRequest, PushResult
+from convo.web.held import HeldAnswer, answer_of
 from convo.web.rate import Rate
 from convo.web.settings import Hook, WebSettings
 from convo.web.world import client_of, path_of, seen_url
@@ -104,7 +105,7 @@ class Webhooks:
             )
             return await self._take(hook, push)
         finally:
-            self._at_once -= 1
+            self._at_once -= 1  # a call that is held for a reply does not count
 
     def _hook(self, request: Request) -> Hook | None:
         path = path_of(request).encode("latin-1")
@@ -132,7 +133,7 @@ class Webhooks:
 
     async def _take(self, hook: Hook, push: PushRequest) -> Response:
         try:
-            result, unmatched = await asyncio.to_thread(self._keep, hook, push)
+            result, unmatched, new = await asyncio.to_thread(self._keep, hook, push)
         except ConvoError as problem:
             _log.error("a push to %s could not be stored; it was refused: %s", hook.channel, problem)
             return _refusal(503, Retry_After="5")
@@ -142,25 +143,30 @@ class Webhooks:
             return _refusal(500)
         if unmatched:
             self._look_again(unmatched)
-        headers = dict(result.headers)
         if 200 <= result.status < 300:
-            return Response(result.body, result.status, headers)
+            if result.held is not None and new:
+                return HeldAnswer(result, result.held)
+            return answer_of(result)
         _log.warning("a push to %s was refused with %s", hook.channel, result.status)
         return _refusal(result.status)
 
-    def _keep(self, hook: Hook, push: PushRequest) -> tuple[PushResult, tuple[Receipt, ...]]:
-        """Read and store a push, in a thread; return the answer, and receipts that matched nothing."""
+    def _keep(self, hook: Hook, push: PushRequest) -> tuple[PushResult, tuple[Receipt, ...], bool]:
+        """Read and store a push, in a thread; return the answer, lost receipts, and whether it is new."""
         result = hook.transport.received(push)
-        batch, now = result.batch, self._clock.now()
-        if not 200 <= result.status < 300:
-            return result, ()
-        if batch.messages or batch.unreadable:
-            accepted = keep_texts(self._store, hook.channel, batch, now, "pushed to")
-            if accepted.new:
-                self._on_stored()
+        batch, now, new = result.batch, self._clock.now(), False
+        try:
+            if not 200 <= result.status < 300:
+                return result, (), new
+            if batch.messages or batch.unreadable:
+                new = keep_texts(self._store, hook.channel, batch, now, "pushed to").new > 0
+                if new:
+                    self._on_stored()
+        finally:
+            if result.held is not None and not new:
+                result.held.reply.cancel()
         if batch.receipts and not self._store.receipts(batch.receipts, now):
-            return result, batch.receipts
-        return result, ()
+            return result, batch.receipts, new
+        return result, (), new
 
     def _look_again(self, receipts: tuple[Receipt, ...]) -> None:
         """Apply receipts later: one may overtake the answer to the send it speaks of."""

@@ -5,26 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
+from tests.installing import installed
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "extending"
-
-
-def installed(folder: Path) -> dict[str, str]:
-    """Return an environment in which the example is installed, as an installer would write it down."""
-    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    info = folder / f"convo_library-{project['version']}.dist-info"
-    info.mkdir()
-    info.joinpath("METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    )
-    points = "".join(
-        f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in found.items())
-        for group, found in project["entry-points"].items()
-    )
-    info.joinpath("entry_points.txt").write_text(points)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(folder), str(EXAMPLE)))}
 
 
 def convo(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +21,7 @@ def convo(environment: dict[str, str], *arguments: str) -> subprocess.CompletedP
 
 
 def test_the_example_package_adds_an_answer_type_and_a_filter(tmp_path: Path) -> None:
-    environment = installed(tmp_path)
+    environment = installed(EXAMPLE, tmp_path)
     assert convo(environment, "check", "examples/extending/returns.yaml").returncode == 0
     played = convo(environment, "test", "examples/extending")
     assert "1 passed, 0 failed" in played.stdout, played.stdout + played.stderr
@@ -50,7 +35,7 @@ def test_without_the_package_the_flow_says_what_it_lacks() -> None:
 
 
 def test_a_package_that_breaks_is_named(tmp_path: Path) -> None:
-    environment = installed(tmp_path)
+    environment = installed(EXAMPLE, tmp_path)
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "convo_library.py").write_text("raise RuntimeError('no')\n", encoding="utf-8")

@@ -1,95 +1,77 @@
-"""The example package adds a transport by its entry point, and passes the conformance kit."""
+"""The example package adds a transport by its entry points, and the page that leads through it shows it."""
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Iterator, Sequence
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from convo.emulators.base import LoopbackServer, Request, Response, json_response
-from convo.testing import FakeClock
-from convo.testing.contract import TransportContract
-from convo.transports import create
-from convo.transports.base import Transport
-from convo.transports.http import Door
+from convo.cli import main
+from convo.testing import stand_ins
+from tests.installing import installed
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "adding_a_transport"
-
-
-class Postbox:
-    """A stand-in of the made-up provider, and a transport that talks to it."""
-
-    secrets: Sequence[str] = ("canary-token",)
-
-    def __init__(self, clock: FakeClock) -> None:
-        self._clock = clock
-        self._listed: list[dict[str, str]] = []
-        self._sent: list[tuple[str, str]] = []
-        self._fast = self._held = False
-        self.url = ""
-
-    def answer(self, request: Request) -> Response:
-        if self._fast:
-            self._fast = False
-            return json_response(429, {})
-        if request.method == "GET":
-            return json_response(200, self._listed[int(request.query["after"]) :])
-        said = json.loads(request.body)
-        self._sent.append((said["to"], said["text"]))
-        return Response(201, delay=1.0) if self._held else json_response(201, {"number": "1"})
-
-    def again(self) -> Transport:
-        from convo_postbox import Postbox as Made
-
-        door = Door(self._clock, timeout=(2.0, 0.3))
-        made: Transport = Made(self.url, "canary-token", channel="sms", clock=self._clock, door=door)
-        return made
-
-    def text(self, sender: str, text: str) -> None:
-        at, number = self._clock.advance(1).isoformat(), str(len(self._listed) + 1)
-        self._listed.append({"number": number, "from": sender, "to": "+61491570156", "text": text, "at": at})
-
-    def sent(self) -> list[tuple[str, str]]:
-        return self._sent
-
-    def too_fast(self) -> None:
-        self._fast = True
-
-    def hang(self) -> None:
-        self._held = True
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "adding_a_transport"
+PAGE = (ROOT / "docs" / "adding_a_transport.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the package look installed: its folder is on the path, with the entry point it declares."""
-    declared = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
-    points = declared["entry-points"]["convo.transports"]
-    info = tmp_path / "convo_postbox-0.1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: convo-postbox\nVersion: 0.1.0\n")
-    lines = "".join(f"{name} = {value}\n" for name, value in points.items())
-    (info / "entry_points.txt").write_text(f"[convo.transports]\n{lines}")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.syspath_prepend(str(EXAMPLE))
+def convo(environment: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "convo", *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.usefixtures("_installed")
-class TestPostbox(TransportContract):
-    @pytest.fixture
-    def world(self, _installed: None) -> Iterator[Postbox]:
-        world = Postbox(FakeClock())
-        with LoopbackServer(world.answer) as server:
-            world.url = server.url
-            world.transport = world.again()  # type: ignore[attr-defined]
-            yield world
+def test_the_installed_package_is_checked_and_run_by_its_name(tmp_path: Path) -> None:
+    environment = installed(EXAMPLE, tmp_path)
+    checked = convo(environment, "transport", "check", "postbox")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "postbox: 23 fine, 0 wrong, 1 do not apply" in checked.stdout
+    run = convo(environment, "run", ROOT / "flows" / "stopwatch.yaml", "--transport", "postbox")
+    assert (run.returncode, run.stderr.strip()) == (
+        2,
+        "postbox needs the environment variables POSTBOX_URL and POSTBOX_TOKEN",
+    )
+    environment |= {"POSTBOX_URL": "http://127.0.0.1:9", "POSTBOX_TOKEN": "x"}
+    store = tmp_path / "convo.db"
+    once = convo(
+        environment,
+        "run",
+        ROOT / "flows" / "stopwatch.yaml",
+        "--transport",
+        "postbox",
+        "--once",
+        "--store",
+        store,
+    )
+    assert "the poll failed: no connection" in once.stderr
+    assert "Traceback" not in once.stderr
 
 
-@pytest.mark.usefixtures("_installed")
-def test_it_is_found_by_its_entry_point() -> None:
-    environ = {"POSTBOX_URL": "http://127.0.0.1:9", "POSTBOX_TOKEN": "x"}
-    made = create("postbox", channel="sms", clock=FakeClock(), environ=environ)
-    assert made.name == "postbox"
-    made.close()
+@pytest.mark.parametrize("block", re.findall(r"^```(?:py|toml)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
+def test_each_block_of_the_page_is_the_examples(block: str) -> None:
+    files = [*EXAMPLE.rglob("*.py"), EXAMPLE / "pyproject.toml"]
+    # On the page a method stands alone: indents and blank lines do not count.
+    texts = [" ".join(path.read_text(encoding="utf-8").split()) for path in files]
+    assert any(" ".join(block.split()) in text for text in texts)
+
+
+def test_a_transport_that_is_wrong_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Deaf(stand_ins.TwilioStandIn):
+        def text(self, said: object) -> None:
+            """Keep what was said from the transport."""
+
+    monkeypatch.setattr(stand_ins, "BUILT_IN", {"twilio": Deaf})
+    assert main(["transport", "check", "twilio"]) == 1
+    told = capsys.readouterr().out
+    assert "  wrong  texts are polled once in order and whole\n         6 texts came as nothing\n" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(("name", "says"), [("nobody", "convo.stand_ins"), ("no.yaml", "no such file")])
+def test_what_cannot_be_checked_ends_with_2(name: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["transport", "check", name]) == 2
+    assert says in capsys.readouterr().err
