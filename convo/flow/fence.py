@@ -132,8 +132,10 @@ def unreadable(source: Scalar, offset: int, length: int, complaint: str) -> Prob
         return problem_at("T001", message, source, offset, length, hint=hint)
     for jinja, plain in _PLAIN_WORDS.items():
         complaint = complaint.replace(jinja, plain)
-    message = f"this cannot be read: {complaint.rstrip('.')}"
-    hint = "to compare write '=='" if word == "=" else ""
+    complaint = complaint.replace("'end of the text'", "end of the text").rstrip(".")
+    message = f"this cannot be read: {complaint}"
+    hint = "a name or a value belongs here" if complaint.startswith("unexpected ") else ""
+    hint = "to compare write '=='" if word == "=" else hint
     return problem_at("T001", message, source, offset, length, hint=hint)
 
 

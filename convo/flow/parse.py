@@ -40,7 +40,7 @@ def load_flow(path: Path) -> Flow:
     Raises:
         FlowError: a file cannot be read or has problems; all of them, each with its place.
     """
-    return parse_flow(read_file(path), Beside(path.parent, (path.stem,)))
+    return parse_flow(read_file(path, strict=False), Beside(path.parent, (path.stem,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,8 @@ class Beside:
             names = [each.stem for each in self.folder.glob("*.yaml") if "." not in each.stem]
             hint = nearest(name, names) or f"its file would be {path.name}, beside this one"
             raise FlowError([problem("F028", f"there is no flow '{name}' to run", name, hint=hint)])
-        return parse_flow(read_file(path), Beside(self.folder, (*self.stems, str(name))))
+        document = read_file(path, strict=False)
+        return parse_flow(document, Beside(self.folder, (*self.stems, str(name))))
 
     def twin(self, language: str) -> Path:
         """Return the file of the flow's words in another language."""
@@ -86,8 +87,8 @@ def parse_flow(document: Document, beside: Beside | None = None) -> Flow:
         reading = _Reading(shaped.file, shaped, document, beside)
         flow = reading.flow()
         found, elsewhere = reading.problems, reading.elsewhere
-    located = (each.located(document.path, document.lines) for each in found)
-    problems = tuple(dict.fromkeys((*located, *elsewhere)))
+    located = (each.located(document.path, document.lines) for each in found if not document.is_told(each))
+    problems = tuple(dict.fromkeys((*document.problems, *located, *elsewhere)))
     if flow is None or any(each.severity is Severity.ERROR for each in problems):
         raise FlowError(problems)
     return replace(flow, warnings=problems)
@@ -130,11 +131,16 @@ class _Reading:
         cards = document.root.get(Scalar("states")) if isinstance(document.root, MapNode) else None
         known = [str(name) for name in (cards if isinstance(cards, MapNode) else file.states or {})]
         self.declared = Declared(file, self.problems)
-        names = frozenset(_named(document.root))
+        names = frozenset(name for node in (document.root, *document.dropped) for name in _named(node))
         self.cards = CardReader(
-            known, shaped.cut, self.problems, people=self.declared.people(), names=names, run=self._child
+            known,
+            shaped.cut | document.cut,
+            self.problems,
+            people=self.declared.people(),
+            names=names,
+            run=self._child,
         )
-        if shaped.problems:
+        if shaped.problems or document.problems:
             # What was left out may have set these: what reads them cannot be judged.
             self.cards.doubtful.update(names)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import yaml
 
 from convo.flow.letters import STRANGE, letter_problems, not_utf8
+from convo.flow.nodes import Document, ListNode, MapNode, Node, Scalar
 from convo.flow.problems import FlowError, Position, Problem
 from convo.flow.syntax import BACKSLASH, LOOK_AROUND, MAX_DEPTH, TOO_DEEP, Trouble, advise, line_above
 
@@ -53,61 +53,12 @@ CODES: Mapping[str, str] = MappingProxyType(
 """What each code means. A code keeps its meaning for ever; a new kind of problem gets a new number."""
 
 
-class Scalar(str):
-    """A text as it was typed, and where; ``length`` is how many characters it takes on its first line."""
-
-    position: Position
-    quoted: bool
-    block: bool
-    length: int
-    __slots__ = ("block", "length", "position", "quoted")
-
-    def __new__(
-        cls,
-        text: str,
-        position: Position = _TOP,
-        *,
-        quoted: bool = False,
-        block: bool = False,
-        length: int | None = None,
-    ) -> Scalar:
-        """Make one; ``quoted`` is any style but plain, ``block`` is ``|`` or ``>``."""
-        new = super().__new__(cls, text)
-        new.position, new.quoted, new.block = position, quoted, block
-        new.length = max(1, len(text) if length is None else length)
-        return new
-
-
-class MapNode(dict[Scalar, "Node"]):
-    """A mapping, in file order."""
-
-    position: Position = _TOP
-
-
-class ListNode(list["Node"]):
-    """A list."""
-
-    position: Position = _TOP
-
-
-Node = Scalar | MapNode | ListNode
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A file that could be read; ``root`` is a MapNode, ``version`` a hash of the file's bytes."""
-
-    root: Node
-    path: str
-    lines: list[str]
-    version: str
-
-
-def read_file(path: Path) -> Document:
+def read_file(path: Path, *, strict: bool = True) -> Document:
     """Return the file's content.
 
     Raises:
-        FlowError: it cannot be read, or has problems.
+        FlowError: it cannot be read, or has problems; if not ``strict``, only where they leave no tree to
+            look at further.
     """
     try:
         with path.open("rb") as file:
@@ -119,14 +70,14 @@ def read_file(path: Path) -> Document:
         elif isinstance(problem, IsADirectoryError):
             why = "this is a folder, not a file"
         raise FlowError([Problem("Y001", why, _TOP, path=str(path))]) from problem
-    return read_text(content, str(path))
+    return read_text(content, str(path), strict=strict)
 
 
-def read_text(text: str | bytes, path: str = "", *, pure: bool = False) -> Document:
+def read_text(text: str | bytes, path: str = "", *, pure: bool = False, strict: bool = True) -> Document:
     """Return the content of a file given as text; ``pure`` keeps to the parser written in Python.
 
     Raises:
-        FlowError: with every problem, located.
+        FlowError: with every problem, located; as from ``read_file``.
     """
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(content) > MAX_BYTES:
@@ -145,8 +96,11 @@ def read_text(text: str | bytes, path: str = "", *, pure: bool = False) -> Docum
         reading = _Reading(STRANGE.sub(" ", decoded) if problems else decoded, lines, pure)
         root = reading.root()
         problems += reading.problems
-        if not problems and root is not None:
-            return Document(root, path, lines, hashlib.sha256(content).hexdigest()[:16])
+        usable = reading.whole and not strict and len(problems) <= MAX_PROBLEMS
+        if root is not None and (usable or not problems):
+            version = hashlib.sha256(content).hexdigest()[:16]
+            told = tuple(problem.located(path, lines) for problem in problems)
+            return Document(root, path, lines, version, told, frozenset(reading.cut), tuple(reading.dropped))
     if len(problems) > MAX_PROBLEMS:
         problems.sort(key=lambda each: (each.position.line, each.position.column))
         del problems[MAX_PROBLEMS:]
@@ -168,6 +122,10 @@ class _Reading:
         # libyaml's marks may lie below the last line.
         self.lines = [*lines, "", ""]
         self.problems: list[Problem] = []
+        # Whether nothing is missing from the tree: else what is not there cannot be told from what is wrong.
+        self.whole = True
+        self.cut: set[Position] = set()
+        self.dropped: list[Node] = []
         # The plain text read last: what a syntax error is often about.
         self.last: tuple[int, int] = (0, 0)
         loader: Any = yaml.SafeLoader if pure else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -184,13 +142,15 @@ class _Reading:
                 if isinstance(event, yaml.NodeEvent):
                     found = self.node(event, 1, ())
         except yaml.MarkedYAMLError as wrong:
+            self.whole = False
             self.syntax(wrong)
         except (yaml.YAMLError, ValueError, OverflowError):
+            self.whole = False
             # The Python parser stumbles over impossible \U escapes instead of reporting them.
             line = next((at for at, text in enumerate(self.lines) if re.search(r"\\U(?!000|0010)", text)), 0)
             self.report("Y005", "this cannot be read as YAML", line, 0, 1, BACKSLASH)
         except _Enough:
-            pass
+            self.whole = False
         if isinstance(found, MapNode):
             return found
         if not self.problems:
@@ -264,7 +224,7 @@ class _Reading:
 
     def mapping(self, start: Any, where: Position, depth: int, path: tuple[str, ...]) -> MapNode:
         """Return the mapping whose start event was read."""
-        found = MapNode()
+        found, before_it = MapNode(), len(self.problems)
         found.position = where
         first_lines: dict[str, int] = {}
         for event in self.events:
@@ -275,8 +235,10 @@ class _Reading:
             before = self.lines[line][:column].rstrip()
             if not isinstance(key, Scalar) or _is_empty(key) or before.endswith("?"):
                 hint = "write 'key: value'; quote a text that begins with '?'"
+                self.whole = False
                 self.report("Y014", "a key has to be a text in front of a ':'", line, column, 1, hint)
             if isinstance(key, Scalar) and key == "<<" and not key.quoted:
+                self.whole = False
                 self.report("Y007", "'<<' merges another mapping", line, column, 2, "write its keys out here")
             value = self.node(next(self.events), depth + 1, (*path, str(key)[:MAX_TEXT]))
             if not isinstance(key, Scalar):
@@ -295,9 +257,12 @@ class _Reading:
                     f"'{_short(key)}' stands here, in line {line + 1}, and already in line {first_lines[key]}"
                 )
                 self.report("Y006", message, line, column, event, "keep one of them, or put them together")
+                self.dropped.append(value)
             else:
                 first_lines[key] = line + 1
                 found[key] = value
+        if len(self.problems) > before_it:
+            self.cut.add(where)
         return found
 
     def one_line_key(self, event: Any) -> bool:

@@ -42,7 +42,8 @@ class Walk:
         for node in _all_nodes(tree):
             kind = type(node).__name__
             if kind in _REFUSED:
-                self._report("T006", f"{_REFUSED[kind]} cannot be used here", node)
+                hint = _INSTEAD.get(kind, "")
+                self._report("T006", f"{_REFUSED[kind]} cannot be used here", node, hint)
             elif kind not in _ALLOWED:
                 self._report("T006", f"'{kind}' is not part of this language", node)
             elif kind == "Const" and node.value is None:
@@ -128,8 +129,9 @@ class Walk:
     def _name(self, node: Node) -> Type | None:
         found = self.types.get(node.name)
         if found is None:
-            hint = nearest(node.name, self.types)
-            self._report("T010", f"nothing sets '{node.name}'", node, hint)
+            hint, known = nearest(node.name, self.types), sorted(self.types)
+            expected = () if hint or len(known) > MOST_LISTED else known
+            self._report("T010", f"nothing sets '{node.name}'", node, hint, expected)
         return found
 
     def _binary(self, node: Node, sign: str) -> Type | None:
@@ -313,6 +315,14 @@ _RULES: dict[str, Callable[[Walk, Node], Type | None]] = {
     "If": Walk._branches,
 }
 _ALLOWED = {*_RULES, *BINARY_NODES, "Template", "Output", "TemplateData", "Operand", "List", "Tuple"}
+MOST_LISTED = 20
+"""So many known names are listed where none is like the one that was written."""
+_INSTEAD = {
+    "Call": "what a value is changed with stands behind a bar: ${name | upper}",
+    "Getattr": "a value is a name of its own, such as ${started}",
+    "Getitem": "a value is a name of its own, such as ${started}",
+    "Keyword": "to compare write '=='",
+}
 _REFUSED = {
     "Call": "a call with parentheses",
     "Getattr": "a dot after a name",
