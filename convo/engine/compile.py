@@ -140,6 +140,9 @@ class Compiler:
         if question.tries is not None and question.out_of_tries is not None:
             arm = question.out_of_tries
             take = Take(WRONG, "(last wrong answer)", arm.position.line, action, arm)
+            if question.tries == 1:
+                self._add(WRONG, state.name, take)
+                return  # the first wrong answer is the last one
             self._add(WRONG, state.name, take, more=[TriesSpent(question.tries)])
         line = state.position.line
         self._add(WRONG, state.name, Take(WRONG, "(wrong answer)", line, action, None, Does.SORRY))
@@ -309,10 +312,15 @@ class Compiler:
 
 
 def _left_of_anywhere(state: model.State) -> Iterator[Rule]:
-    """Yield the rules of ``anywhere`` without what the state itself always takes."""
+    """Yield the rules of ``anywhere`` without what the state itself always takes.
+
+    A question has no use for an ``else``: what fits nothing is a wrong answer.
+    """
     always = [rule for rule in state.rules if any(each.condition is None for each in rule.actions)]
     own = {matcher.identity for rule in always for matcher in rule.matchers}
     for rule in state.inherited:
+        if state.question is not None and rule.matchers[0].kind is MatcherKind.ELSE:
+            continue
         left = tuple(matcher for matcher in rule.matchers if matcher.identity not in own)
         if rule.twins or len(left) == len(rule.matchers):
             yield rule

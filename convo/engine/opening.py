@@ -103,11 +103,18 @@ class ChannelFlows:
         own = compiled.flow.opt_out if compiled is not None else None
         return _folded(self.opt_out if own is None else own)
 
-    def opt_in_words(self) -> frozenset[str]:
-        """Return the folded words that take an opt-out back."""
-        compiled = self.flows.get(self.default) if self.default is not None else None
-        own = compiled.flow.opt_in if compiled is not None else None
-        return _folded(self.opt_in if own is None else own)
+    def opt_in_words(self, conversation: Conversation | None) -> frozenset[str]:
+        """Return the folded words that take an opt-out back: those that its confirmation named."""
+        return _folded(self.named_opt_in(self.consented(conversation)))
+
+    def named_opt_in(self, compiled: CompiledFlow) -> tuple[str, ...]:
+        """Return the words that take an opt-out back, as a flow says them."""
+        return self.opt_in if compiled.flow.opt_in is None else compiled.flow.opt_in
+
+    def consented(self, conversation: Conversation | None) -> CompiledFlow:
+        """Return the flow in whose words an opt-out or opt-in is confirmed."""
+        name = conversation.flow if conversation is not None else self.default
+        return self.flows.get(name or "") or next(iter(self.flows.values()))
 
 
 @cache
@@ -165,7 +172,11 @@ def _received(
     if word in flows.opt_out_words(conversation):
         return () if opted_out else _opt_out(flows, sender, conversation, event, now)
     if opted_out:
-        return _opt_in(flows, sender, conversation, event, now) if word in flows.opt_in_words() else ()
+        return (
+            _opt_in(flows, sender, conversation, event, now)
+            if word in flows.opt_in_words(conversation)
+            else ()
+        )
     if conversation is None or not conversation.is_open:
         return _open_by_text(flows, sender, conversation, event, now)
     compiled = flows.flows.get(conversation.flow)
@@ -203,6 +214,10 @@ def _open_by_text(
     name = by_keyword.flow if by_keyword is not None else flows.default
     compiled = flows.flows.get(name) if name is not None else None
     if compiled is None or compiled.flow.needs_data:
+        ended = flows.flows.get(last.flow) if last is not None else None
+        if last is not None and ended is not None and last.ended != "left":
+            # What nobody but we can open again is over, and that is said once.
+            return () if last.closed_told else (_over(ended, last, event, now),)
         raise NoFlow("no flow of this channel is opened by this text: name a default flow or a keyword")
     if by_keyword is not None:
         return (_open(compiled, flows.channel, sender, last, event, now, keyword=by_keyword),)
@@ -332,9 +347,9 @@ def _ended(conversation: Conversation, event: Event, now: datetime, disposition:
 
 
 def _over(compiled: CompiledFlow, last: Conversation, event: Received, now: datetime) -> Step:
-    """Say once that the conversation is over; after that only a keyword opens a new one."""
+    """Say once that the conversation is over; after that only a keyword, or we, open a new one."""
     moment, notes = moment_of(event, now, last)
-    words = listed(list(compiled.flow.keywords), "or")
+    words = listed([] if compiled.flow.needs_data else list(compiled.flow.keywords), "or")
     text = built_in_text(compiled, "over", {"words": words}, last.language)
     return Step(
         conversation=replace(last, closed_told=True, steps=last.steps + 1),
@@ -368,15 +383,14 @@ def _consent(
     text: str,
 ) -> tuple[Step, ...]:
     """Enter the change in the ledger, end the open conversation, and confirm it with one message."""
-    name = conversation.flow if conversation is not None else flows.default
-    compiled = flows.flows.get(name or "") or next(iter(flows.flows.values()))
+    compiled = flows.consented(conversation)
     moment, _ = moment_of(event, now, conversation)
     if conversation is None:
         conversation = replace(
             opened(compiled, flows.channel, sender, 1, event, moment), ended="opted out", ended_at=moment
         )
     base = _ended(conversation, event, now, conversation.ended or "opted out", kind.value)
-    words = listed(list(flows.opt_in if compiled.flow.opt_in is None else compiled.flow.opt_in), "or")
+    words = listed(list(flows.named_opt_in(compiled)), "or")
     confirmation = built_in_text(compiled, text, {"words": words}, conversation.language)
     return (
         replace(

@@ -44,7 +44,7 @@ from convo.flow.problems import FlowError, Position, Problem, nearest
 from convo.flow.reader import Scalar
 from convo.flow.template import Expression, Template, parse_expression, parse_template
 from convo.flow.times import parse_after, parse_at
-from convo.flow.triggers import Matcher, parse_words
+from convo.flow.triggers import Matcher, parse_trigger
 
 Thing = TypeVar("Thing")
 GotoFile = Scalar | dict[Scalar, Scalar | OutcomeFile]
@@ -96,7 +96,7 @@ class CardReader:
         found: list[Rule] = []
         seen: dict[tuple[object, ...], Matcher] = {}
         for words, body in (triggers or {}).items():
-            matchers = self.new_matchers(self.read(parse_words, words) or (), seen)
+            matchers = self.new_matchers(self.read(parse_trigger, words) or (), seen)
             twins = self.words.setdefault(words.position, {})
             found.append(Rule(matchers, self.actions(body), words.position, twins))
         return tuple(found)

@@ -98,7 +98,7 @@ def whole_number(text: str) -> int | None:
 
 
 def parse_words(key: Scalar) -> tuple[Matcher, ...]:
-    """Return what a key of ``triggers`` matches: a comma list of words, or exactly one kind.
+    """Return what words mean: a comma list of words, or exactly one kind.
 
     Raises:
         FlowError: the words cannot be read; its problems do not name the file yet.
@@ -125,6 +125,22 @@ def parse_words(key: Scalar) -> tuple[Matcher, ...]:
     if problems:
         raise FlowError(problems)
     return tuple(found)
+
+
+def parse_trigger(key: Scalar) -> tuple[Matcher, ...]:
+    """Return what a key of ``triggers`` matches; words that look like a keyword with a value are refused.
+
+    Raises:
+        FlowError: as ``parse_words`` does.
+    """
+    found = parse_words(key)
+    for matcher in found:
+        shape = re.fullmatch(r"(.*[A-Z].*) (number|text)", matcher.label)
+        if matcher.kind is MatcherKind.WORD and shape is not None and f'"{matcher.label}"' not in key:
+            message = f"'{matcher.label}' would match just these words; only keywords take more behind a word"
+            hint = f"write 'pattern {shape[1]} .+', or in double quotes if just these words are meant"
+            raise FlowError([problem("F010", message, matcher.position, hint=hint)])
+    return found
 
 
 @dataclass(frozen=True, slots=True)
