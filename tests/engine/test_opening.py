@@ -35,7 +35,16 @@ states:
     reply: A ${size} one.
     end: ordered
 """
-TAXI = "flow: taxi\nkeywords: [TAXI]\nstates:\n  place:\n    ask: Where to?\n    answer: text\n  done:\n    end: ordered\n"
+TAXI = """
+flow: taxi
+keywords: [TAXI]
+states:
+  place:
+    ask: Where to?
+    answer: text
+  done:
+    end: ordered
+"""
 VISIT = """
 flow: visit
 data: {at_what: {type: moment, given: yes}}
