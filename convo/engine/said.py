@@ -31,7 +31,7 @@ def question_text(question: Question, names: Mapping[str, Value], language: str,
     lines += [f"{number}. {choice.label}" for number, choice in enumerate(choices, 1)]
     if hint and question.hint is not None:
         lines.append(question.hint.in_language(language).render(scope))
-    return "\n".join(line for line in lines if line.strip())
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def choices_of(question: Question, names: Mapping[str, Value], language: str) -> tuple[ChoiceSpec, ...]:

@@ -316,8 +316,12 @@ class Turn:
         self.say(texts or [self.built_in("nothing_expected")])
 
     def say(self, texts: list[str]) -> None:
-        """Say something: the first text goes below what was said before, each further one apart."""
-        texts = [text for text in texts if text.strip()]
+        """Say something: the first text goes below what was said before, each further one apart.
+
+        A text ends with its last letter: the line end behind a text written after ``|`` would cost a
+        character, and leave a gap above what comes below.
+        """
+        texts = [text.rstrip() for text in texts if text.strip()]
         if not texts:
             return
         if self.said:
@@ -329,7 +333,8 @@ class Turn:
     def _tell(self, number: Address, text: str) -> None:
         if text.strip():
             held = quiet_until(self.compiled.flow, self.clock)
-            self.told.append(Outbound(self.before.channel, number, text, OutboundKind.TELL, not_before=held))
+            channel = self.before.channel
+            self.told.append(Outbound(channel, number, text.rstrip(), OutboundKind.TELL, not_before=held))
 
     # -- the result ---------------------------------------------------------------------------------
 

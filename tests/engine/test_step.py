@@ -92,6 +92,35 @@ def test_a_machine_is_the_same_after_a_restart(stopwatch: CompiledFlow) -> None:
         assert after.conversation == before.conversation
 
 
+def test_a_text_ends_with_its_last_letter(compiled: Compile) -> None:
+    ann = talk(
+        compiled(
+            """flow: ends
+people: {nurse: +61400000009}
+states:
+  ready:
+    triggers:
+      GO:
+        reply: |
+          One
+
+          two
+        tell:
+          nurse: |
+            They go.
+        goto: size
+  size:
+    ask: |
+      Which size?
+    choices: {s: Small, l: Large}
+  done:
+    end: complete
+"""
+        )
+    )
+    assert ann.said("go") == ["One\n\ntwo\nWhich size?\n1. Small\n2. Large", "They go."]
+
+
 def test_now_is_the_moment_the_message_was_sent(stopwatch: CompiledFlow) -> None:
     ann = talk(stopwatch)
     ann.said("START", at=60, sent=NOON)
