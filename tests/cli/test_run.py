@@ -193,6 +193,25 @@ def test_signals_end_it_in_peace_even_while_a_poll_hangs(how: signal.Signals, wo
             assert b"Traceback" not in run.stderr.read()
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_is_still_being_imported(how: signal.Signals) -> None:
+    """Somebody who has changed their mind at once sees no traceback."""
+    look = (
+        "import sys, os, signal\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == 'convo.cli.service': os.kill(os.getpid(), {int(how)})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"sys.argv = ['convo', 'run', {str(STOPWATCH)!r}, '--store', 'memory']\n"
+        "from convo.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", look], input=b"", capture_output=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_a_chat_on_a_terminal(tmp_path: Path) -> None:
     screen, code = _chat(["run", str(STOPWATCH), "--store", str(tmp_path / "x.db")], [b"START\n", b"\x04"])
     assert code == 0
