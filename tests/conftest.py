@@ -13,6 +13,9 @@ from convo.engine.machine import CompiledFlow, compile_flow
 from convo.flow import answer_pattern
 from convo.flow.parse import parse_flow
 from convo.flow.reader import read_text
+from tests.postgres import postgres, postgres_server, postgres_url
+
+__all__ = ["postgres", "postgres_server", "postgres_url"]
 
 ROOT = Path(__file__).resolve().parent.parent
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)

@@ -109,7 +109,7 @@ def _head(path: Path) -> bytes:
 def _waiting(store: str) -> dict[tuple[str, str], int]:
     """Return how many open conversations of a store wait in each (flow, state)."""
     from convo.clock import SystemClock
-    from convo.store.sqlite_views import open_views
+    from convo.store import open_views
 
     with open_views(store) as views:
         flows = views.overview(SystemClock().now()).flows

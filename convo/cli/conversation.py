@@ -32,7 +32,7 @@ def command(number: str, store: str, channel: str | None, steps: int, country: s
     from convo.cli.show import as_json
     from convo.errors import ConfigError
     from convo.messages import mask, to_address
-    from convo.store.sqlite_views import open_views
+    from convo.store import open_views
 
     try:
         address = to_address(number, country.upper())

@@ -28,7 +28,7 @@ def command(
     """
     from convo.cli.by_hand import each_row
     from convo.cli.show import as_json
-    from convo.store.sqlite_views import open_by_hand, open_views
+    from convo.store import open_by_hand, open_views
 
     if action != "list":
         with open_by_hand(store) as desk:

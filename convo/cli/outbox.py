@@ -42,7 +42,7 @@ def command(
     them again; the next look at consent still decides whether they leave. drop ID…: give them up; a queued
     one can be dropped too. Exit 2 where a row could not be resent or dropped; the others were.
     """
-    from convo.store.sqlite_views import open_views
+    from convo.store import open_views
 
     if action != "list":
         return _decide(action, rows, store)
@@ -62,7 +62,7 @@ def command(
 def _decide(action: str, rows: tuple[int, ...], store: str) -> int:
     from convo.cli.by_hand import each_row
     from convo.clock import SystemClock
-    from convo.store.sqlite_views import open_by_hand
+    from convo.store import open_by_hand
 
     now = SystemClock().now()
     with open_by_hand(store) as desk:

@@ -15,9 +15,8 @@ from convo.runtime.health import Health
 from convo.runtime.push import Lacks, NotPushable, WebConfig, WebSettings, check_push
 from convo.runtime.run import Runtime
 from convo.runtime.tally import Tally, counted
-from convo.store import SqliteStore
 from convo.store.base import Store
-from convo.store.views import Overview
+from convo.store.views import Overview, Viewed
 from convo.transports.base import Transport
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Web:
     ``store`` is what the run has to use, so that its figures are counted.
     """
 
-    def __init__(self, config: Config, transports: Mapping[str, Transport], store: SqliteStore) -> None:
+    def __init__(self, config: Config, transports: Mapping[str, Transport], store: Viewed) -> None:
         self._config = config
         self._opened = store
         self._tally = Tally()
@@ -121,7 +120,7 @@ class Web:
     def _look(self, clock: Clock) -> Overview:
         if self._config.store == "memory":
             return self._opened.views.overview(clock.now())
-        from convo.store.sqlite_views import open_views
+        from convo.store import open_views
 
         # On a connection of its own, so that whoever asks for figures holds up no commit.
         with open_views(self._config.store) as views:

@@ -52,7 +52,7 @@ def command(
     """
     from convo.cli.show import as_json
     from convo.runtime.rerun import Replayed, compared, verified
-    from convo.store.sqlite_views import open_views
+    from convo.store import open_views
 
     found = Replayed()
     with open_views(store) as views:

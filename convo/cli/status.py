@@ -50,7 +50,7 @@ def command(store: str, form: str, silence: timedelta, waiting: timedelta) -> in
     """
     from convo.cli.show import BAD, as_json
     from convo.clock import SystemClock
-    from convo.store.sqlite_views import open_views
+    from convo.store import open_views
     from convo.store.views import Limits, troubles
 
     with open_views(store) as views:

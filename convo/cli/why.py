@@ -172,7 +172,7 @@ def _of_journal(
     from convo.messages import mask, to_address
     from convo.runtime.aside import is_aside
     from convo.runtime.replay import recorded
-    from convo.store.sqlite_views import open_views
+    from convo.store import open_views
 
     try:
         address = to_address(number, country.upper())

@@ -2,18 +2,71 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from convo.errors import ConfigError
 from convo.store.base import Store
 from convo.store.sqlite import SqliteStore
 
-__all__ = ["SqliteStore", "Store", "open_store"]
+if TYPE_CHECKING:
+    from convo.store.looking import Deciding
+    from convo.store.views import Viewed, Views
+
+__all__ = ["SqliteStore", "Store", "is_postgres", "open_by_hand", "open_store", "open_views"]
 
 
-def open_store(spec: str | Path) -> SqliteStore:
-    """Return the store that ``spec`` names: ``memory``, or the path of a SQLite file.
+def open_store(spec: str | Path) -> Viewed:
+    """Return the store that ``spec`` names: ``memory``, a SQLite file, or ``postgresql://…``.
 
     Raises:
+        ConfigError: it is a database, and the extra ``postgres`` is not installed.
         StoreError: it cannot be opened.
     """
+    if is_postgres(spec):
+        _need_postgres()
+        from convo.store.postgres import PostgresStore
+
+        return PostgresStore(str(spec))
     return SqliteStore(":memory:" if str(spec) == "memory" else Path(spec))
+
+
+def open_views(spec: str) -> AbstractContextManager[Views]:
+    """Open a store that exists to look at it; ``convo run`` may be at work. Raises as ``open_store``."""
+    if is_postgres(spec):
+        _need_postgres()
+        from convo.store import postgres_views
+
+        return postgres_views.open_views(spec)
+    from convo.store import sqlite_views
+
+    return sqlite_views.open_views(spec)
+
+
+def open_by_hand(spec: str) -> AbstractContextManager[Deciding]:
+    """Open a store that exists to decide about its rows. Raises as ``open_store``."""
+    if is_postgres(spec):
+        _need_postgres()
+        from convo.store import postgres_views
+
+        return postgres_views.open_by_hand(spec)
+    from convo.store import sqlite_views
+
+    return sqlite_views.open_by_hand(spec)
+
+
+def is_postgres(spec: str | Path) -> bool:
+    """Return whether a store is named by the address of a PostgreSQL database."""
+    return str(spec).startswith(("postgresql://", "postgres://"))
+
+
+def _need_postgres() -> None:
+    try:
+        import psycopg
+        import psycopg_pool  # noqa: F401 - only looked for
+    except ImportError:
+        raise ConfigError(
+            "a store in PostgreSQL needs the extra 'postgres': pip install 'convo[postgres]'"
+        ) from None
+    del psycopg

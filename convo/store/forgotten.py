@@ -38,10 +38,10 @@ def is_forgotten(run: Run, channel: str, number: str) -> bool:
 
 
 def not_seen(run: Run, channel: str, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
-    """Return the inbox rows, whose second value is the key, without those that were removed already."""
+    """Return the inbox rows, whose third value is the key, without those that were removed already."""
     if not run("any_seen", channel):
         return rows
-    return [row for row in rows if not run("is_seen", channel, row[1])]
+    return [row for row in rows if not run("is_seen", channel, row[2])]
 
 
 def still_there(run: Run, results: Sequence[Result]) -> list[Result]:
@@ -76,7 +76,7 @@ def key_of(run: Run) -> bytes:
     if found:
         return bytes(found[0]["value"])
     made = secrets.token_bytes(32)
-    run("new_key", made)
+    run("new_key", bytearray(made))  # bytes would be a text that is not UTF-8: see rows.stored
     return made
 
 

@@ -2,7 +2,9 @@
 
 Crash tests, simulations and ``convo store check`` ask the same list. A query returns the rows that break
 its invariant as (place, number, detail): ``place`` names the row, ``number`` is a phone number or blank,
-``detail`` says what is seen. It binds ``:stuck_before`` and nothing else. Dialect: SQLite with JSON.
+``detail`` says what is seen. It binds ``:stuck_before`` and nothing else. The queries are written once: in
+what SQLite and PostgreSQL share, with SQLite's ``json_extract`` and ``json_each``, which a PostgreSQL store
+has as functions of its own; ``json_extract`` gives text there.
 """
 
 from __future__ import annotations
@@ -95,8 +97,8 @@ INVARIANTS: tuple[Invariant, ...] = (
         " v.state || ', the journal says ' || coalesce(json_extract(j.record, '$.after'), 'nothing')"
         " FROM conversations v JOIN journal j ON j.channel = v.channel AND j.sender = v.sender"
         " AND j.number = v.number AND j.step = v.steps"
-        " WHERE json_extract(j.record, '$.after') IS NOT v.state"
-        " OR json_extract(j.record, '$.entry') IS NOT v.entry",
+        " WHERE coalesce(json_extract(j.record, '$.after'), '') != v.state"
+        " OR coalesce(CAST(json_extract(j.record, '$.entry') AS INTEGER), -1) != v.entry",
     ),
     Invariant(
         "a message comes once",
@@ -111,7 +113,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         " WHERE i.channel = j.channel AND i.sender = j.sender AND i.kind = 'text' AND i.status = 'done')"
         " || ' done' FROM journal j WHERE json_extract(j.record, '$.event') = 'received'"
         # The text that leaves a conversation for another flow is a step of both.
-        " AND json_extract(j.record, '$.ended') IS NOT 'left'"
+        " AND coalesce(json_extract(j.record, '$.ended'), '') != 'left'"
         # What was set aside is not done; it may be stepped later, when a person says so.
         " AND coalesce(json_extract(j.record, '$.fault'), '') NOT LIKE 'set aside: %'"
         " GROUP BY j.channel, j.sender"

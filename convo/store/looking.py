@@ -211,6 +211,9 @@ class Deciding(Looking):
                 raise ConfigError(f"inbox row {row} cannot be {verb}: it {said}; only dead rows can")
             yield self._run("inbox_row", row)[0]["kind"]
 
+    def _hold(self, table: str, row: int) -> None:
+        """Have nobody else change the row until the transaction ends."""
+
     def _retry(self, row: int) -> None:
         """Let a message wait for its step again."""
         self._run("retry_message", row)
@@ -219,6 +222,7 @@ class Deciding(Looking):
     def _row(self, table: str, row: int) -> Iterator[str]:
         """Yield the status of a row, inside the transaction that will change it."""
         with self._transaction():
+            self._hold(table, row)
             found = self._run("outbox_status" if table == "outbox" else "inbox_row", row)
             if not found:
                 raise ConfigError(f"there is no row {row} in the {table}; see: convo {table} list")

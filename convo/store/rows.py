@@ -59,9 +59,9 @@ def storable(text: str) -> str | bytes:
     return text
 
 
-def stored(value: str | bytes) -> str:
-    """Return the text that ``storable`` wrote."""
-    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value
+def stored(value: Any) -> Any:
+    """Return the text that ``storable`` wrote; anything else as it is."""
+    return value.decode("utf-8", "surrogatepass") if type(value) is bytes else value
 
 
 def conversation_row(conversation: Conversation) -> tuple[Any, ...]:

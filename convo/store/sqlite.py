@@ -12,18 +12,15 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convo.engine.conversation import Conversation
 from convo.errors import StoreError
-from convo.messages import Address, Inbound, Receipt, Status, Unreadable
-from convo.sms import cost
+from convo.messages import Address, Inbound, Receipt, Unreadable
 from convo.store.base import (
     Accepted,
-    Expired,
     InboxRow,
     InboxStatus,
     JournalEntry,
@@ -37,11 +34,11 @@ from convo.store.base import (
     Waiting,
 )
 from convo.store.forgotten import Vanished, is_forgotten, not_seen, recall, still_there
-from convo.store.past import RecipientPast, charges, day
+from convo.store.leaving import look_over
+from convo.store.past import day
 from convo.store.removed import Removed
 from convo.store.rows import (
     Row,
-    consent_row,
     conversation_of,
     inbox_row,
     journal_entry,
@@ -50,26 +47,19 @@ from convo.store.rows import (
     pending_call,
     stamp,
     storable,
-    stored,
     waiting_answer,
     waiting_text,
     waiting_timer,
 )
 from convo.store.sqlfiles import migrations, statements
 from convo.store.sqlite_access import Transaction, by_name, make_private, raise_told, telling
-from convo.store.written import TAKEN, written
+from convo.store.written import CLOCK_SET_BACK, SPENT_KEPT, TAKEN, requests, settled, texts, written
 
 if TYPE_CHECKING:
     from convo.store.sqlite_views import SqliteViews
 
 APPLICATION_ID = 0x434F4E56
 """Marks the file as convo's: the letters CONV in SQLite's header."""
-
-_DID_NOT_LEAVE = (Status.QUEUED, Status.FAILED, Status.BLOCKED, Status.EXPIRED)
-_SPENT_KEPT = timedelta(days=7)
-
-CLOCK_SET_BACK = timedelta(hours=1)
-"""A row of the outbox dated so much ahead was written before the clock was set back."""
 
 _SQL = statements("statements.sql", "privacy.sql")
 
@@ -178,21 +168,7 @@ class SqliteStore:
         unreadable: Sequence[Unreadable] = (),
     ) -> Accepted:
         """Put a batch into the inbox and remember the channel's cursor and its good poll."""
-        ordered = sorted(messages, key=lambda each: each.sent_at or each.received_at)
-        rows = [
-            (
-                channel,
-                each.key,
-                each.provider_id,
-                each.sender,
-                each.recipient,
-                storable(each.text),
-                stamp(each.sent_at) if each.sent_at else None,
-                stamp(each.received_at),
-                storable(each.raw),
-            )
-            for each in ordered
-        ]
+        rows = texts(channel, messages)
         with self._write() as db:
             new = (
                 max(0, db.executemany(_SQL["accept"], not_seen(self._rows, channel, rows)).rowcount)
@@ -209,10 +185,7 @@ class SqliteStore:
 
     def request(self, openings: Sequence[Opening], now: datetime) -> int:
         """Put openings into the inbox; return how many are new."""
-        rows = [
-            (each.channel, f"opening:{each.key}", each.recipient, each.flow, stamp(now), each.given)
-            for each in openings
-        ]
+        rows = requests(openings, now)
         with self._write() as db:
             recall(self._rows, ((each.channel, each.recipient) for each in openings))
             return db.executemany(_SQL["request"], rows).rowcount if rows else 0
@@ -299,32 +272,16 @@ class SqliteStore:
         after_unknown: bool = True,
     ) -> list[OutboxRow]:
         """Choose what may leave now and mark it ``sending``; return those rows, oldest first."""
-        at = stamp(now)
-        going: list[OutboxRow] = []
-        marks, charged, asked = [], [], []
         with self._write() as db:
-            for found in db.execute(_SQL["sendable"], (channel, at, limit, after_unknown)).fetchall():
-                segments = cost(stored(found["text"])).segments
-                row = outbox_row(by_name(found), segments)
-                past = RecipientPast(self._rows, channel, row.outbound.recipient, row.outbound.id, now)
-                due_at = optional(found["due_at"]) if row.attempts else row.next_at
-                reason = allows(LastLook(row, bool(found["opted_out"]), due_at or row.created_at, past))
-                if reason is None:
-                    going.append(replace(row, status=Status.SENDING, attempts=row.attempts + 1))
-                    marks.append((Status.SENDING, 1, "", at, at, segments, 1, row.outbound.id))
-                    charged.append((channel, row.outbound.recipient, segments))
-                else:
-                    stopped = Status.EXPIRED if isinstance(reason, Expired) else Status.BLOCKED
-                    marks.append((stopped, 0, str(reason), at, at, segments, 0, row.outbound.id))
-                    if row.outbound.asks:
-                        asked.append((at, row.outbound.id))
-            if marks:
-                db.executemany(_SQL["mark"], marks)
-            if asked:
-                db.executemany(_SQL["asked"], asked)
-            if charged:
-                db.executemany(_SQL["charge"], charges(charged, now))
-        return going
+            found = db.execute(_SQL["sendable"], (channel, stamp(now), limit, after_unknown)).fetchall()
+            leaving = look_over(map(by_name, found), allows, self._rows, channel, now)
+            if leaving.marks:
+                db.executemany(_SQL["mark"], leaving.marks)
+            if leaving.asked:
+                db.executemany(_SQL["asked"], leaving.asked)
+            if leaving.charged:
+                db.executemany(_SQL["charge"], leaving.charged)
+        return leaving.going
 
     def unknown(self, channel: str, before: datetime, limit: int) -> list[OutboxRow]:
         """Return rows of the channel that have been unknown since ``before``, oldest first."""
@@ -337,30 +294,15 @@ class SqliteStore:
 
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
         """Write what the provider said about rows that were marked sending."""
-        rows = [
-            (
-                each.status,
-                each.provider_id,
-                each.provider_id,
-                each.reason,
-                each.segments,
-                stamp(each.retry_at) if each.retry_at else None,
-                stamp(now),
-                each.id,
-            )
-            for each in settlements
-        ]
-        asked = [(stamp(now), each.id) for each in settlements if each.asked]
-        consent = [consent_row(each.consent) for each in settlements if each.consent is not None]
-        left_not = [(each.id,) for each in settlements if each.status in _DID_NOT_LEAVE]
+        rows_of = settled(settlements, now)
         with self._write() as db:
-            if left_not:
-                db.executemany(_SQL["give_back"], left_not)
-            db.executemany(_SQL["settle"], rows)
-            if asked:
-                db.executemany(_SQL["asked"], asked)
-            if consent:
-                db.executemany(_SQL["write_consent"], consent)
+            if rows_of.give_back:
+                db.executemany(_SQL["give_back"], rows_of.give_back)
+            db.executemany(_SQL["settle"], rows_of.settle)
+            if rows_of.asked:
+                db.executemany(_SQL["asked"], rows_of.asked)
+            if rows_of.consent:
+                db.executemany(_SQL["write_consent"], rows_of.consent)
 
     def next_outbound(self, channel: str) -> datetime | None:
         """Return when the next queued row of the channel may leave, or None."""
@@ -375,7 +317,7 @@ class SqliteStore:
     def recover(self, now: datetime, *, channel: str | None = None, before: datetime | None = None) -> int:
         """Turn rows that a dead process left ``sending`` into ``unknown``; return how many."""
         with self._write() as db:
-            db.execute(_SQL["forget_spent"], (day(now - _SPENT_KEPT),))
+            db.execute(_SQL["forget_spent"], (day(now - SPENT_KEPT),))
             until = stamp(before) if before is not None else None
             return db.execute(_SQL["recover"], (stamp(now), channel, until)).rowcount
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from convo.engine.conversation import Conversation
 from convo.messages import Address
-from convo.store.base import InboxRow, JournalEntry, OutboxRow
+from convo.store.base import InboxRow, JournalEntry, OutboxRow, Store
 from convo.store.ledger import Breach
 
 
@@ -235,4 +235,21 @@ class ByHand(Protocol):
 
     def drop_message(self, row: int) -> None:
         """Leave a message that was set aside unanswered for good. Raises as ``resend``."""
+        ...
+
+
+class Viewed(Store, Protocol):
+    """A store that can be looked at without being opened anew."""
+
+    @property
+    def views(self) -> Views:
+        """What an operator sees of it."""
+        ...
+
+    def lock_for_run(self) -> None:
+        """Make this process one that runs on the store, where only one may.
+
+        Raises:
+            StoreError: another process runs on it.
+        """
         ...

@@ -1,19 +1,28 @@
-"""What steps did, as the rows that a store writes for them; every store writes the same."""
+"""What came in, what steps did and what providers said, as rows; every store writes the same."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from convo.engine.conversation import CallAnswered, Conversation, TimerFired
 from convo.flow.values import encode
-from convo.store.base import InboxStatus, Result
+from convo.messages import Inbound, Status
+from convo.store.base import InboxStatus, Opening, Result, Settlement
 from convo.store.rows import consent_row, conversation_row, record, stamp, storable
 
 Values = tuple[Any, ...]
+
+SPENT_KEPT = timedelta(days=7)
+"""How long it is known what was spent on a day."""
+
+CLOCK_SET_BACK = timedelta(hours=1)
+"""A row of the outbox dated so much ahead was written before the clock was set back."""
+
+_DID_NOT_LEAVE = (Status.QUEUED, Status.FAILED, Status.BLOCKED, Status.EXPIRED)
 
 TAKEN = ("drop_timer", "call_done", "finish")
 """The statements whose every row must be found: what was claimed is still there."""
@@ -93,3 +102,62 @@ def written(results: Sequence[Result], now: datetime) -> Written:
     found.conversations = [conversation_row(each) for each in ordered]
     found.left = [(e.channel, e.sender, e.number, e.entry, int(not e.is_open)) for e in ordered]
     return found
+
+
+def texts(channel: str, messages: Sequence[Inbound]) -> list[Values]:
+    """Return the rows of ``accept``, in the order in which the messages were sent."""
+    return [
+        (
+            channel,
+            each.sender,
+            each.key,
+            each.provider_id,
+            each.recipient,
+            storable(each.text),
+            stamp(each.sent_at) if each.sent_at else None,
+            stamp(each.received_at),
+            storable(each.raw),
+        )
+        for each in sorted(messages, key=lambda each: each.sent_at or each.received_at)
+    ]
+
+
+def requests(openings: Sequence[Opening], now: datetime) -> list[Values]:
+    """Return the rows of ``request``."""
+    at = stamp(now)
+    return [
+        (each.channel, each.recipient, f"opening:{each.key}", each.flow, at, each.given) for each in openings
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What providers said, as rows by the statement that writes them."""
+
+    settle: list[Values]
+    give_back: list[Values]
+    asked: list[Values]
+    consent: list[Values]
+
+
+def settled(settlements: Sequence[Settlement], now: datetime) -> Settled:
+    """Return the rows of these settlements, all dated ``now``."""
+    at = stamp(now)
+    return Settled(
+        settle=[
+            (
+                each.status,
+                each.provider_id,
+                each.provider_id,
+                each.reason,
+                each.segments,
+                stamp(each.retry_at) if each.retry_at else None,
+                at,
+                each.id,
+            )
+            for each in settlements
+        ],
+        give_back=[(each.id,) for each in settlements if each.status in _DID_NOT_LEAVE],
+        asked=[(at, each.id) for each in settlements if each.asked],
+        consent=[consent_row(each.consent) for each in settlements if each.consent is not None],
+    )

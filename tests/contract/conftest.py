@@ -51,13 +51,32 @@ class File:
         return self.store
 
 
+class Database:
+    """The store in a database of a real PostgreSQL."""
+
+    durable = True
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.store: Store = open_store(url)
+
+    def again(self) -> Store:
+        """Close it and connect anew."""
+        self.store.close()
+        self.store = open_store(self.url)
+        return self.store
+
+
 KINDS: dict[str, Callable[[Path], Opened]] = {"memory": Memory, "sqlite": File}
 
 
-@pytest.fixture(params=sorted(KINDS))
+@pytest.fixture(params=[*sorted(KINDS), "postgres"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
     """A new store of each kind."""
-    made = KINDS[request.param](tmp_path)
+    if request.param == "postgres":
+        made: Opened = Database(request.getfixturevalue("postgres_url"))
+    else:
+        made = KINDS[request.param](tmp_path)
     yield made
     made.store.close()
 

@@ -1,6 +1,6 @@
 -- name: accept
-INSERT INTO inbox (channel, kind, dedup_key, provider_id, sender, recipient, text, sent_at, received_at, raw)
-VALUES (?, 'text', ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO inbox (channel, sender, dedup_key, provider_id, recipient, text, sent_at, received_at, raw, kind)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'text')
 ON CONFLICT (channel, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING
 
 -- name: accept_unreadable
@@ -14,8 +14,8 @@ SET cursor = coalesce(excluded.cursor, cursor),
     last_good_poll_at = coalesce(excluded.last_good_poll_at, last_good_poll_at)
 
 -- name: request
-INSERT INTO inbox (channel, kind, dedup_key, sender, text, received_at, raw)
-VALUES (?, 'opening', ?, ?, ?, ?, ?)
+INSERT INTO inbox (channel, sender, dedup_key, text, received_at, raw, kind)
+VALUES (?, ?, ?, ?, ?, ?, 'opening')
 ON CONFLICT (channel, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING
 
 -- name: cursor
@@ -32,6 +32,7 @@ FROM inbox i
 LEFT JOIN conversations v ON v.channel = i.channel AND v.sender = i.sender
     AND v.number = (SELECT max(n.number) FROM conversations n WHERE n.channel = i.channel AND n.sender = i.sender)
 WHERE i.status = 'waiting'
+    -- fenced: AND i.partition = :partition
     AND NOT EXISTS (SELECT 1 FROM calls k WHERE k.channel = i.channel AND k.sender = i.sender AND k.status != 'done')
 ORDER BY i.id
 LIMIT ?
@@ -48,12 +49,14 @@ SELECT t.id, t.channel, t.sender, t.name, t.entry AS timer_entry, t.due_at,
 FROM timers t
 JOIN conversations v ON v.channel = t.channel AND v.sender = t.sender AND v.number = t.number
 WHERE t.due_at <= ? AND v.ended IS NULL AND v.entry = t.entry
+    -- fenced: AND t.partition = :partition
     AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.channel = t.channel AND i.sender = t.sender AND i.status = 'waiting')
 ORDER BY t.due_at, t.id
 LIMIT ?
 
 -- name: next_timer
 SELECT min(due_at) AS at FROM timers
+-- fenced: WHERE partition = :partition
 
 -- name: write_conversation
 INSERT INTO conversations (channel, sender, number, flow, version, state, entry, tries, steps, language, data,
@@ -157,6 +160,7 @@ SELECT k.id, k.channel, k.sender, k.entry AS call_entry, k.result, k.answer, k.n
 FROM calls k
 JOIN conversations v ON v.channel = k.channel AND v.sender = k.sender AND v.number = k.number
 WHERE k.status = 'answered'
+    -- fenced: AND k.partition = :partition
 ORDER BY k.id
 LIMIT ?
 
