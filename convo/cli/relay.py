@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from convo.messages import Address
 
 if TYPE_CHECKING:
-    from convo.emulators.telstra_v2 import TelstraV2Emulator
+    from convo.emulators.emulator import Emulator
 
 
 class Relay:
@@ -21,9 +21,7 @@ class Relay:
     and a store that knows those ids would take new texts for old ones.
     """
 
-    def __init__(
-        self, emulator: TelstraV2Emulator, show: Callable[[Address, str], None], session: str
-    ) -> None:
+    def __init__(self, emulator: Emulator, show: Callable[[Address, str], None], session: str) -> None:
         self._emulator = emulator
         self._show = show
         self._session = session

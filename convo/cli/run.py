@@ -56,6 +56,11 @@ FORMS = ("text", "json")
     metavar="ADDRESS",
     help="With --push: where to listen.  [default: 127.0.0.1:8080]",
 )
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="How far back a new store begins, where texts are listed: 12h, 30d.  [default: 5m]",
+)
 @click.option("--log-level", type=click.Choice(LEVELS), help="What is logged on stderr.")
 @click.option("--log", type=click.Choice(FORMS), help="How it is logged.  [default: text]")
 def command(
@@ -70,6 +75,7 @@ def command(
     emulate: bool,
     push: str | None,
     listen: str | None,
+    since: str | None,
     log_level: str | None,
     log: str | None,
 ) -> int:
@@ -78,8 +84,8 @@ def command(
     On the console a terminal becomes a chat. On a pipe each line is a text from +61400000000, or, written
     '+NUMBER: text', from that number; replies are printed as '+NUMBER: text'.
 
-    telstra_v2 reads TELSTRA_CLIENT_ID, TELSTRA_CLIENT_SECRET, and where the defaults do not do
-    TELSTRA_BASE_URL, TELSTRA_TOKEN_URL and TELSTRA_NUMBER from the environment.
+    telstra_v3 and telstra_v2 read TELSTRA_CLIENT_ID, TELSTRA_CLIENT_SECRET, and where the defaults do not
+    do TELSTRA_BASE_URL, TELSTRA_TOKEN_URL and TELSTRA_NUMBER from the environment.
 
     With --push the path of the webhook holds a secret, from KANNEL_PUSH_SECRET (TELSTRA_, TWILIO_ …).
 
@@ -105,6 +111,7 @@ def command(
             log=log,
             push=push,
             listen=listen,
+            since=since,
         )
     )
 

@@ -45,6 +45,7 @@ from convo.runtime.config import (
     Config,
     read_config,
 )
+from convo.runtime.config_shape import SETTINGS, variable_of
 from convo.runtime.deliver import LISTED_AFTER
 from convo.runtime.health import Health, published
 from convo.runtime.log import configure, origin
@@ -79,6 +80,7 @@ class Options:
     log: str | None = None
     push: str | None = None
     listen: str | None = None
+    since: str | None = None
 
 
 def serve(options: Options) -> int:
@@ -237,6 +239,8 @@ def _config(options: Options) -> Config:
             raise ConfigError(f"--transport goes with a flow; with --config, {options.config} says it")
         if options.push is not None or options.listen is not None:
             raise ConfigError(f"--push and --listen go with a flow; with --config, {options.config} says it")
+        if options.since is not None:
+            raise ConfigError(f"--since goes with a flow; with --config, {options.config} says it (settings)")
         config = read_config(options.config, os.environ, only=options.channels, accounts=not options.emulate)
     elif options.flow is not None:
         if options.channels:
@@ -278,11 +282,22 @@ def _of_one_flow(options: Options) -> Config:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(f"there is no transport {transport!r}{hint}  (transports: {', '.join(known)})")
     flows = ChannelFlows(transport, {flow.flow.name: flow}, flow.flow.name)
+    environ |= _beginning(transport, options.since)
     channel = ChannelConfig(transport, transport, flows, environ=environ)
     if web is not None:
         secret = secret_of(transport, environ)
         channel = replace(channel, push=True, hook=True, secret=secret, poll=PUSHED_POLL)
     return Config((channel,), store=STORE, web=web)
+
+
+def _beginning(transport: str, since: str | None) -> dict[str, str]:
+    """Return the setting that says how far back a new store begins, where that was asked for."""
+    if since is None:
+        return {}
+    if "since" not in SETTINGS.get(transport, ()):
+        able = ", ".join(name for name, settings in SETTINGS.items() if "since" in settings)
+        raise ConfigError(f"--since goes with a transport whose provider lists what it keeps: {able}")
+    return {variable_of(transport, "since"): since}
 
 
 def _check_phone(config: Config) -> None:

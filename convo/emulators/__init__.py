@@ -10,16 +10,17 @@ from convo.errors import ConfigError
 
 if TYPE_CHECKING:
     from convo.clock import Clock
-    from convo.emulators.telstra_v2 import TelstraV2Emulator
+    from convo.emulators.emulator import Emulator
 
 EMULATORS: Mapping[str, str] = {
     "telstra_v2": "convo.emulators.telstra_v2_push:PushingTelstraV2Emulator",
+    "telstra_v3": "convo.emulators.telstra_v3:TelstraV3Emulator",
     "twilio": "convo.emulators.twilio:TwilioEmulator",
 }
 """The providers that can be emulated, by the name of their transport."""
 
 
-def create(name: str, clock: Clock, *, port: int = 0, **settings: object) -> TelstraV2Emulator:
+def create(name: str, clock: Clock, *, port: int = 0, **settings: object) -> Emulator:
     """Return an emulator, not yet started; ``port`` 0 takes any that is free; ``settings`` are its own.
 
     Raises:
@@ -28,5 +29,5 @@ def create(name: str, clock: Clock, *, port: int = 0, **settings: object) -> Tel
     if name not in EMULATORS:
         raise ConfigError(f"there is no emulator of {name!r}  (emulators: {', '.join(sorted(EMULATORS))})")
     module, _, kind = EMULATORS[name].partition(":")
-    make: Callable[..., TelstraV2Emulator] = getattr(import_module(module), kind)
+    make: Callable[..., Emulator] = getattr(import_module(module), kind)
     return make(clock, port=port, **settings)

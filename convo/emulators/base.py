@@ -86,7 +86,8 @@ class FaultKind(StrEnum):
 class Fault:
     """One thing that goes wrong ``times`` times (0: until cleared) with the calls named by ``on``.
 
-    ``on`` is ``token``, ``send``, ``poll``, ``status``, ``subscription`` or ``any`` (of these).
+    ``on`` is ``token``, ``send``, ``poll``, ``status`` (a listing of what left, too), ``subscription`` (of
+    Telstra v2, the number at Twilio), ``numbers`` (of Telstra v3) or ``any`` (of these).
     """
 
     kind: FaultKind

@@ -1,43 +1,28 @@
 """A loopback stand-in of Telstra's Messaging API v2, and a phone that texts with it.
 
 It does what is known of v2 (numbered in the comments as in Telstra's descriptions 2.2.9 and 2.2.10, or
-seen in the wild); where nothing is known it says CHOICE. The API is under ``/v2``; the phone beside it:
+seen in the wild); where nothing is known it says CHOICE. The API is under ``/v2``; the phone beside it is
+that of docs/emulators.md. What is posted to ``/phone/texts`` may hold ``sent_at`` too: a stamp as it
+shall be given out, null for none, absent for now.
 
-    POST   /phone/texts   {"from", "text", "sent_at"?, "id"?}   a person texts our number -> 201 {"id"}
-                          sent_at: a stamp as it shall be given out, null for none, absent for now
-    GET    /phone/sent    ?after=N&wait=SECONDS                 what left, from the N-th on -> {"sent": [...]}
-    POST   /phone/faults  {"kind", "on"?, "times"?, "status"?, "body"?, "headers"?, "seconds"?}
-    DELETE /phone/faults                                        all faults off
-
-Kinds of faults are in ``emulators/base.py``. CHOICE: texts that come while a notifyURL is set wait, and
-can be polled once it is gone (nothing is pushed).
+CHOICE: texts that come while a notifyURL is set wait, and can be polled once it is gone (nothing is pushed).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import Enum
-from types import TracebackType
-from typing import Final, Self
-from urllib.parse import parse_qs, unquote
+from typing import Any, Final
+from urllib.parse import unquote
 
 from convo.clock import Clock
-from convo.emulators.base import (
-    Fault,
-    FaultKind,
-    Faults,
-    LoopbackServer,
-    Request,
-    Response,
-    instead,
-    json_response,
-    spoiled,
-)
+from convo.emulators.base import Request, Response, json_response
+from convo.emulators.emulator import Emulator
+from convo.emulators.pushing import Pusher
 from convo.emulators.telstra_v2_wire import (
     HINT,
     SMS,
@@ -46,12 +31,12 @@ from convo.emulators.telstra_v2_wire import (
     error,
     operation_of,
     printed,
-    refusal,
     refused_recipient,
     refused_text,
     segments,
     stamp_of,
 )
+from convo.emulators.tokens import Tokens
 
 NUMBER = "+61491570156"
 """The emulated number: one of those that Australia keeps for fiction."""
@@ -67,7 +52,7 @@ NOW: Final = Now.NOW
 """Stamp a text with the emulator's clock."""
 
 
-class TelstraV2Emulator:
+class TelstraV2Emulator(Emulator):
     """One account with one number; everything in memory, time from ``clock``.
 
     ``token_life`` is in seconds. ``calls_per_second`` None: never too fast (Telstra publishes no
@@ -90,48 +75,20 @@ class TelstraV2Emulator:
         strict_days: bool = False,
         body_limit: tuple[int, int] = (1900, 500),
         unprovisioned: tuple[int, str] = (400, "DELIVERY-IMPOSSIBLE"),
+        pusher: Pusher | None = None,
     ) -> None:
-        self._clock = clock
+        super().__init__(clock, port=port, calls_per_second=calls_per_second, pusher=pusher)
         self._number = number
         self._client = (client_id, client_secret)
-        self._token_life = token_life
-        self._calls_per_second = calls_per_second
+        self._tokens = Tokens(clock, self._client, token_life)
         self._strict_days = strict_days
         self._body_limit = body_limit
         self._unprovisioned = unprovisioned
-        self._server = LoopbackServer(self._answer, port=port)
-        self._faults = Faults()
-        self._changed = threading.Condition()  # guards everything below
         self._waiting: deque[dict[str, object]] = deque()
         self._sent: list[Text] = []
-        self._tokens: dict[str, datetime] = {}
-        self._calls: deque[datetime] = deque()
-        self._counts: dict[str, int] = {}
         self._texts = 0
         self._ends_at: datetime | None = None
         self._notify_url: str | None = None
-
-    @property
-    def url(self) -> str:
-        """The address, without a slash at its end; known once started."""
-        return self._server.url
-
-    def start(self) -> None:
-        """Begin to listen (ConfigError: the port is taken)."""
-        self._server.start()
-
-    def stop(self) -> None:
-        """Stop listening and break every connection."""
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def environ(self) -> dict[str, str]:
         """Return the settings with which the transport talks to this emulator."""
@@ -174,12 +131,17 @@ class TelstraV2Emulator:
             self._waiting.append(said)
         return given
 
-    def sent(self, after: int = 0, *, wait: float = 0.0) -> tuple[Text, ...]:
-        """Return what left, from the ``after``-th on; waits up to ``wait`` real seconds for one such."""
-        with self._changed:
-            if wait:
-                self._changed.wait_for(lambda: len(self._sent) > after, wait)
-            return tuple(self._sent[after:])
+    def _left(self) -> list[Text]:
+        return self._sent
+
+    def _printed(self, text: Text) -> dict[str, str]:
+        return printed(text)
+
+    def _texted(self, said: Mapping[str, Any]) -> str:
+        sent_at = said.get("sent_at", NOW)
+        if not isinstance(sent_at, str | Now | None):
+            raise TypeError
+        return self.text(said["from"], said["text"], sent_at, message_id=said.get("id"))
 
     @property
     def waiting(self) -> int:
@@ -187,64 +149,24 @@ class TelstraV2Emulator:
         with self._changed:
             return len(self._waiting)
 
-    def fault(self, kind: FaultKind | str, on: str = "any", **settings: object) -> None:
-        """Switch a fault on; ``settings`` are the other fields of ``Fault``."""
-        self._faults.add(Fault(FaultKind(kind), on, **settings))  # type: ignore[arg-type]
+    def _operation_of(self, request: Request) -> str | None:
+        return operation_of(request.path, request.method)
 
-    def clear_faults(self) -> None:
-        """Switch all faults off."""
-        self._faults.clear()
+    def _nowhere(self, request: Request) -> Response:  # noqa: ARG002 - as the others
+        return error(404, "RESOURCE-NOT-FOUND", "The requested URI does not exist")
 
-    def calls(self, operation: str) -> int:
-        """Return how often ``token``, ``send``, ``poll``, ``status`` or ``subscription`` was asked for."""
-        with self._changed:
-            return self._counts.get(operation, 0)
+    def _spike(self) -> Response:
+        return error(403, "SpikeArrest", "The API call rate limit has been exceeded")
 
-    def wait_for_calls(self, operation: str, count: int, seconds: float) -> bool:
-        """Wait up to ``seconds`` of real time until ``operation`` was asked for ``count`` times."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._counts.get(operation, 0) >= count, seconds)
-
-    def _answer(self, request: Request) -> Response:
-        if request.path.startswith("/phone/"):
-            return self._phone(request)
-        operation = operation_of(request.path, request.method)
-        if operation is None:
-            return error(404, "RESOURCE-NOT-FOUND", "The requested URI does not exist")
-        fault = self._faults.take(operation)
-        with self._changed:
-            self._counts[operation] = self._counts.get(operation, 0) + 1
-            self._changed.notify_all()
-            if fault is not None and fault.kind is FaultKind.UNAUTHORIZED:
-                self._tokens.clear()
-            replaced = None if fault is None else instead(fault)
-            if replaced is not None:
-                return replaced
-            if (fault is not None and fault.kind is FaultKind.SPIKE) or self._too_fast():
-                return error(403, "SpikeArrest", "The API call rate limit has been exceeded")
-            answer = self._act(
-                operation, request, repeat=fault is not None and fault.kind is FaultKind.REPEAT
-            )
-        return answer if fault is None else spoiled(fault, answer)
-
-    def _too_fast(self) -> bool:
-        if self._calls_per_second is None:
-            return False
-        now = self._clock.now()
-        while self._calls and now - self._calls[0] >= timedelta(seconds=1):
-            self._calls.popleft()
-        if len(self._calls) >= self._calls_per_second:
-            return True
-        self._calls.append(now)
-        return False
+    def _void_tokens(self) -> None:
+        self._tokens.forget()
 
     def _act(self, operation: str, request: Request, repeat: bool) -> Response:
         if operation == "token":
-            return self._give_token(request)
+            return self._tokens.give(request)
         if operation == "health":
             return json_response(200, {"status": "up"})
-        _, _, token = request.headers.get("authorization", "").partition(" ")
-        if self._tokens.get(token, self._clock.now()) <= self._clock.now():
+        if not self._tokens.is_good(self._tokens.of(request)):
             # CHOICE: the code; 2.2.10 has the sentence.
             return error(401, "TECH-ERR", "Invalid access token. Please try with a valid token")
         said: dict[str, object] = {}
@@ -266,18 +188,6 @@ class TelstraV2Emulator:
                 return self._status(unquote(request.path).removeprefix(SMS + "/").removesuffix("/status"))
             case _:
                 return self._send(said)
-
-    def _give_token(self, request: Request) -> Response:
-        form = {name: values[0] for name, values in parse_qs(request.body.decode("utf-8", "replace")).items()}
-        if form.get("grant_type") != "client_credentials":
-            return refusal(400, "unsupported_grant_type")
-        if (form.get("client_id"), form.get("client_secret")) != self._client:
-            return refusal(401, "invalid_client")
-        seed = f"{self._client} {self._counts['token']} {self._clock.now()}"
-        token = hashlib.sha256(seed.encode()).hexdigest()[:28]
-        self._tokens[token] = self._clock.now() + timedelta(seconds=self._token_life)
-        said = {"access_token": token, "token_type": "Bearer", "expires_in": str(self._token_life)}
-        return json_response(200, said)
 
     def _provisioned(self) -> bool:
         return self._ends_at is not None and self._clock.now() < self._ends_at
@@ -372,30 +282,3 @@ class TelstraV2Emulator:
                 said = {"to": text.recipient, "sentTimestamp": stamp, "receivedTimestamp": stamp}
                 return json_response(200, [{**said, "deliveryStatus": "DELIVRD" if done else "PEND"}])
         return error(404, "OLD-NONEXISTANT-MESSAGE-ID", HINT)
-
-    def _phone(self, request: Request) -> Response:
-        try:
-            said = json.loads(request.body) if request.body else {}
-            match request.method, request.path:
-                case "POST", "/phone/texts":
-                    sent_at, given = said.get("sent_at", NOW), said.get("id")
-                    if not all(
-                        isinstance(one, str) for one in (said["from"], said["text"], given or "")
-                    ) or not isinstance(sent_at, str | Now | None):
-                        raise TypeError
-                    return json_response(
-                        201, {"id": self.text(said["from"], said["text"], sent_at, message_id=given)}
-                    )
-                case "GET", "/phone/sent":
-                    after, wait = int(request.query.get("after", "0")), float(request.query.get("wait", "0"))
-                    sent = self.sent(max(after, 0), wait=min(max(wait, 0.0), 30.0))
-                    return json_response(200, {"sent": [printed(text) for text in sent]})
-                case "POST", "/phone/faults":
-                    self.fault(said.pop("kind"), said.pop("on", "any"), **said)
-                    return json_response(201, {})
-                case "DELETE", "/phone/faults":
-                    self.clear_faults()
-                    return Response(204)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return json_response(400, {"error": "what to post stands in docs/emulators.md"})
-        return json_response(404, {"error": "the phone has /phone/texts, /phone/sent and /phone/faults"})

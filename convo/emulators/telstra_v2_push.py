@@ -30,19 +30,9 @@ class PushingTelstraV2Emulator(TelstraV2Emulator):
         keeps_waiting: bool = False,
         **settings: object,
     ) -> None:
-        super().__init__(clock, port=port, **settings)  # type: ignore[arg-type]
-        self._keeps_waiting = keeps_waiting
         self.pusher = Pusher(retry_after=retry_after)
-
-    def start(self) -> None:
-        """Begin to listen and to push (ConfigError: the port is taken)."""
-        super().start()
-        self.pusher.start()
-
-    def stop(self) -> None:
-        """Stop pushing and listening."""
-        self.pusher.stop()
-        super().stop()
+        super().__init__(clock, port=port, pusher=self.pusher, **settings)  # type: ignore[arg-type]
+        self._keeps_waiting = keeps_waiting
 
     def text(
         self,

@@ -56,11 +56,6 @@ def error(status: int, code: str, message: str) -> Response:
     return json_response(status, {"status": str(status), "code": code, "message": message})
 
 
-def refusal(status: int, error: str) -> Response:
-    # CHOICE: the shape; it is what OAuth prescribes and what v3 answers.
-    return json_response(status, {"error": error, "error_description": "see dev.telstra.com"})
-
-
 def printed(text: Text) -> dict[str, str]:
     return {
         "from": text.sender,

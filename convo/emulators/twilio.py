@@ -2,36 +2,22 @@
 
 Messages can be sent, listed (newest first, in pages) and looked at; a number whose SmsUrl is set pushes
 signed webhooks, and sends with a StatusCallback push ``sent`` and ``delivered``. The phone beside it is
-that of the other emulators: POST /phone/texts {"from", "text", "id"?}, GET /phone/sent, POST and DELETE
-/phone/faults. STOP and START opt a sender out and in, as Twilio does it by default (its own answers to
-these words are left out). CHOICE: a webhook that fails is called once more, after ``retry_after``.
+that of docs/emulators.md. STOP and START opt a sender out and in, as Twilio does it by default (its
+own answers to these words are left out). CHOICE: a webhook that fails is called once more, after
+``retry_after``.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import threading
 from base64 import b64decode
-from collections import deque
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Self
+from datetime import datetime
 from urllib.parse import parse_qsl, urlencode
 
 from convo.clock import Clock
-from convo.emulators.base import (
-    Fault,
-    FaultKind,
-    Faults,
-    LoopbackServer,
-    Request,
-    Response,
-    instead,
-    json_response,
-    spoiled,
-)
+from convo.emulators.base import Request, Response, json_response
+from convo.emulators.emulator import Emulator
 from convo.emulators.pushing import Push, Pusher
 from convo.emulators.twilio_wire import (
     MAGIC,
@@ -51,7 +37,7 @@ OPT_OUT = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", 
 OPT_IN = frozenset({"START", "YES", "UNSTOP"})
 
 
-class TwilioEmulator:
+class TwilioEmulator(Emulator):
     """One account with one number; everything in memory, time from ``clock``; ``retry_after`` in seconds.
 
     ``calls_per_second`` None: never too fast. ``opt_outs`` False: every number may always be written to.
@@ -72,46 +58,16 @@ class TwilioEmulator:
         retry_after: float = 15.0,
         token_life: int = 0,  # noqa: ARG002 - `convo emulate` gives it to every emulator; there is no token here
     ) -> None:
-        self._clock = clock
+        self.pusher = Pusher(retry_after=retry_after, tries=2)
+        super().__init__(clock, port=port, calls_per_second=calls_per_second, pusher=self.pusher)
         self._number = number
         self._account = account_sid
         self._auth_token = auth_token
-        self._calls_per_second = calls_per_second
         self._opt_outs = opt_outs
-        self._server = LoopbackServer(self._answer, port=port)
-        self._faults = Faults()
-        self.pusher = Pusher(retry_after=retry_after, tries=2)
-        self._changed = threading.Condition()  # guards everything below
         self._texts: list[Text] = []
         self._received = 0
-        self._counts: dict[str, int] = {}
-        self._calls: deque[datetime] = deque()
         self._opted_out: set[str] = set()
         self._sms_url = ""
-
-    @property
-    def url(self) -> str:
-        """The address, without a slash at its end; known once started."""
-        return self._server.url
-
-    def start(self) -> None:
-        """Begin to listen and to push (ConfigError: the port is taken)."""
-        self._server.start()
-        self.pusher.start()
-
-    def stop(self) -> None:
-        """Stop pushing and listening."""
-        self.pusher.stop()
-        self._server.stop()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def environ(self) -> dict[str, str]:
         """Return the settings with which the transport talks to this emulator."""
@@ -151,26 +107,6 @@ class TwilioEmulator:
                 )
         return sid
 
-    def sent(self, after: int = 0, *, wait: float = 0.0) -> tuple[Text, ...]:
-        """Return what left, from the ``after``-th on; waits up to ``wait`` real seconds for one such."""
-        with self._changed:
-            if wait:
-                self._changed.wait_for(lambda: len(self._left()) > after, wait)
-            return tuple(self._left()[after:])
-
-    def fault(self, kind: FaultKind | str, on: str = "any", **settings: object) -> None:
-        """Switch a fault on; ``settings`` are the other fields of ``Fault``."""
-        self._faults.add(Fault(FaultKind(kind), on, **settings))  # type: ignore[arg-type]
-
-    def clear_faults(self) -> None:
-        """Switch all faults off."""
-        self._faults.clear()
-
-    def calls(self, operation: str) -> int:
-        """Return how often ``send``, ``poll``, ``status`` or ``subscription`` was asked for."""
-        with self._changed:
-            return self._counts.get(operation, 0)
-
     @property
     def sms_url(self) -> str:
         """Where the texts of the number are pushed; blank: nowhere."""
@@ -195,38 +131,22 @@ class TwilioEmulator:
         }
         self.pusher.push(Push(url, urlencode(form).encode(), signed(self._auth_token, url, form), sid))
 
-    def _answer(self, request: Request) -> Response:
-        if request.path.startswith("/phone/"):
-            return self._phone(request)
-        operation = operation_of(request.path, request.method, self._account)
-        if operation is None:
-            return error(404, 20404, "The requested resource was not found")
-        fault = self._faults.take(operation)
-        with self._changed:
-            self._counts[operation] = self._counts.get(operation, 0) + 1
-            self._changed.notify_all()
-            replaced = None if fault is None else instead(fault)
-            if replaced is not None:
-                return replaced
-            if (fault is not None and fault.kind is FaultKind.SPIKE) or self._too_fast():
-                return error(429, 20429, "Too Many Requests", Retry_After="1")
-            if fault is not None and fault.kind is FaultKind.UNAUTHORIZED:
-                return error(401, 20003, "Authenticate")
-            answer = self._act(operation, request)
-        return answer if fault is None else spoiled(fault, answer)
+    def _printed(self, text: Text) -> dict[str, object]:
+        return printed(text, self._account)
 
-    def _too_fast(self) -> bool:
-        if self._calls_per_second is None:
-            return False
-        now = self._clock.now()
-        while self._calls and now - self._calls[0] >= timedelta(seconds=1):
-            self._calls.popleft()
-        if len(self._calls) >= self._calls_per_second:
-            return True
-        self._calls.append(now)
-        return False
+    def _operation_of(self, request: Request) -> str | None:
+        return operation_of(request.path, request.method, self._account)
 
-    def _act(self, operation: str, request: Request) -> Response:
+    def _nowhere(self, request: Request) -> Response:  # noqa: ARG002 - as the others
+        return error(404, 20404, "The requested resource was not found")
+
+    def _spike(self) -> Response:
+        return error(429, 20429, "Too Many Requests", Retry_After="1")
+
+    def _void_tokens(self) -> Response:
+        return error(401, 20003, "Authenticate")
+
+    def _act(self, operation: str, request: Request, repeat: bool) -> Response:  # noqa: ARG002 - nothing is taken away
         try:
             given = b64decode(request.headers.get("authorization", "").partition(" ")[2]).decode()
         except ValueError:
@@ -297,26 +217,3 @@ class TwilioEmulator:
             return page_of(found, query, request.path, self._account)
         except ValueError:
             return error(400, 20001, "a parameter of the list makes no sense")
-
-    def _phone(self, request: Request) -> Response:
-        try:
-            said = json.loads(request.body) if request.body else {}
-            match request.method, request.path:
-                case "POST", "/phone/texts":
-                    given = said.get("id")
-                    if not all(isinstance(one, str) for one in (said["from"], said["text"], given or "")):
-                        raise TypeError
-                    return json_response(201, {"id": self.text(said["from"], said["text"], message_id=given)})
-                case "GET", "/phone/sent":
-                    after, wait = int(request.query.get("after", "0")), float(request.query.get("wait", "0"))
-                    sent = self.sent(max(after, 0), wait=min(max(wait, 0.0), 30.0))
-                    return json_response(200, {"sent": [printed(one, self._account) for one in sent]})
-                case "POST", "/phone/faults":
-                    self.fault(said.pop("kind"), said.pop("on", "any"), **said)
-                    return json_response(201, {})
-                case "DELETE", "/phone/faults":
-                    self.clear_faults()
-                    return Response(204)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return json_response(400, {"error": "what to post stands in docs/emulators.md"})
-        return json_response(404, {"error": "the phone has /phone/texts, /phone/sent and /phone/faults"})

@@ -71,7 +71,7 @@ SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "generic": ("description", "base_url", "token_url"),
         "kannel": ("sendsms_url", "username", "password", "region", "reply"),
         "telstra_v2": ("client_id", "client_secret", "base_url", "token_url"),
-        "telstra_v3": ("client_id", "client_secret", "base_url", "token_url"),
+        "telstra_v3": ("client_id", "client_secret", "base_url", "token_url", "since"),
         "twilio": ("account_sid", "auth_token", "base_url"),
     }
 )

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from convo.emulators import create as create_emulator
 from convo.emulators.base import FaultKind
+from convo.emulators.telstra_v3_wire import stamp_of
 from convo.emulators.twilio_wire import signed
 from convo.errors import ConfigError
 from convo.messages import Status
@@ -21,6 +22,8 @@ from convo.transports.base import PushRequest, Transport
 from convo.transports.http import Door
 from convo.transports.telstra_v2 import Settings as TelstraV2Settings
 from convo.transports.telstra_v2 import TelstraV2
+from convo.transports.telstra_v3 import TelstraV3
+from convo.transports.telstra_v3_settings import Settings as TelstraV3Settings
 from convo.transports.twilio import Settings as TwilioSettings
 from convo.transports.twilio import Twilio
 
@@ -135,6 +138,30 @@ class TelstraV2StandIn(Emulated):
         return _json_call({"to": SENDER, "messageId": provider_id, "deliveryStatus": word})
 
 
+class TelstraV3StandIn(Emulated):
+    """Telstra's v3: lists, and pushes that are signed by nobody."""
+
+    emulator_name = "telstra_v3"
+    secret = "TELSTRA_CLIENT_SECRET"  # noqa: S105 - the name of a setting
+    writes = (SENDER, "0400000001")
+
+    def made(self, environ: Mapping[str, str], door: Door) -> Transport:
+        """Return the transport of these settings."""
+        return TelstraV3(TelstraV3Settings.from_environ(environ), channel="sms", clock=self.clock, door=door)
+
+    def pushed_text(self, said: Said) -> PushRequest:
+        """Return the call of a reply."""
+        name = f"{self.clock.now().timestamp():.0f}" if said.id is None else said.id
+        told = {"to": "0491570158", "from": said.sender, "messageContent": said.text, "messageId": name}
+        return _json_call({**told, "timestamp": stamp_of(said.sent_at or self.clock.now())})
+
+    def pushed_receipt(self, provider_id: str, status: Status) -> PushRequest | None:
+        """Return the call of a delivery notification."""
+        word = {Status.SENT: "sent", Status.DELIVERED: "delivered", Status.FAILED: "undeliverable"}[status]
+        ours = {"to": "0400000001", "from": "0491570158", "timestamp": stamp_of(self.clock.now())}
+        return _json_call({**ours, "messageId": provider_id, "status": word})
+
+
 def _json_call(said: object) -> PushRequest:
     import json
 
@@ -145,6 +172,7 @@ def _json_call(said: object) -> PushRequest:
 BUILT_IN: Mapping[str, Callable[[], StandIn]] = {
     "kannel": KannelStandIn,
     "telstra_v2": TelstraV2StandIn,
+    "telstra_v3": TelstraV3StandIn,
     "twilio": TwilioStandIn,
 }
 """What makes the stand-in of a shipped transport, by its name."""

@@ -21,6 +21,7 @@ BUILT_IN: Mapping[str, str] = {
     "generic": "convo.runtime.provider:create",  # it reads a file, which transports do not
     "kannel": "convo.transports.kannel:create",
     "telstra_v2": "convo.transports.telstra_v2:create",
+    "telstra_v3": "convo.transports.telstra_v3:create",
     "twilio": "convo.transports.twilio:create",
 }
 """Transports that are made from an environment, and where the function is that makes each."""

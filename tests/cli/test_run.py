@@ -116,7 +116,7 @@ def test_people_in_a_state_that_is_gone(tmp_path: Path) -> None:
     ("words", "code", "said"),
     [
         (["run", "nope.yaml"], 1, "no such file"),
-        (["run", STOPWATCH, "--transport", "telstra"], 2, "did you mean 'telstra_v2'"),
+        (["run", STOPWATCH, "--transport", "telstra"], 2, "did you mean 'telstra_v3'"),
         (["run", STOPWATCH, "--transport", "telstra_v2"], 2, "TELSTRA_CLIENT_ID and TELSTRA_CLIENT_SECRET"),
         (["run", STOPWATCH, "--emulate"], 2, "--transport telstra_v2"),
         (["run", STOPWATCH, "--greet", "12", "--store", "memory"], 2, "--greet"),

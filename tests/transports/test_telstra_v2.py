@@ -111,7 +111,7 @@ def test_an_address_that_a_secret_must_not_go_to(watch: Watch, url: str) -> None
 
 
 def test_a_name_nobody_knows(watch: Watch) -> None:
-    with pytest.raises(ConfigError, match="did you mean 'telstra_v2'"):
+    with pytest.raises(ConfigError, match=r"did you mean 'telstra_v[23]'"):
         transports.create("telstra_v", channel="sms", clock=watch, environ={})
     assert "telstra_v2" in transports.names()
 
