@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import NewType
 
 Address = NewType("Address", str)
@@ -24,6 +25,7 @@ def mask(address: str) -> str:
     return f"{address[:3]}…{address[-2:]}"
 
 
+@lru_cache(maxsize=4096)  # a tenth of a push, and most numbers come again
 def to_address(text: str, region: str = "AU") -> Address:
     """Return ``text`` as an E.164 address.
 

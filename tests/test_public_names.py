@@ -16,7 +16,7 @@ NAMES = {
     "convo": """Address CallAnswered CompiledFlow ConfigError Conversation ConvoError CredentialsError Event
         Flow FlowError Outbound Problem Received Started Step StoreError TimerFired TransportError
         compile_flow load_flow opened step to_address""",
-    "convo.testing": "FakeClock FakeServices FakeTransport Phone",
+    "convo.testing": "FakeClock FakeServices FakeTransport Phone TransportContract",
 }
 
 

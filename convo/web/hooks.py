@@ -25,6 +25,7 @@ from convo.transports.base import PushRequest, PushResult
 from convo.web.held import HeldAnswer, answer_of
 from convo.web.rate import Rate
 from convo.web.settings import Hook, WebSettings
+from convo.web.together import Together
 from convo.web.world import client_of, path_of, seen_url
 
 MOST_RECEIPTS_WAITING = 1000
@@ -56,6 +57,7 @@ class Webhooks:
         self._settings = settings
         self._on_stored = on_stored
         self._on_answer = on_answer
+        self._together = Together(store, clock)
         self._rate = Rate(clock, settings.rate, settings.burst)
         self._at_once = 0
         self._again: set[asyncio.Task[None]] = set()
@@ -158,7 +160,10 @@ class Webhooks:
             if not 200 <= result.status < 300:
                 return result, (), new
             if batch.messages or batch.unreadable:
-                new = keep_texts(self._store, hook.channel, batch, now, "pushed to").new > 0
+                if result.held is None:
+                    new = self._together.keep(hook.channel, batch) > 0
+                else:  # whether this very text is new decides what is answered
+                    new = keep_texts(self._store, hook.channel, batch, now, "pushed to").new > 0
                 if new:
                     self._on_stored()
         finally:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from convo_postbox.stand_in import PostboxStandIn
 
-from convo.testing.contract import TransportContract
+from convo.testing import TransportContract
 from convo.testing.stand_in import StandIn
 
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from tests.benchmarks import answering, durable, memory, naive, starting, trying
+from tests.benchmarks import answering, durable, memory, naive, starting, trying, webhook
 from tests.benchmarks.figures import HEADER, Figure, row
 
 
@@ -30,6 +30,7 @@ def main() -> None:
         ("memory", memory.figures),
         ("answering", answering.figures),
         ("naive", naive.figures),
+        ("webhook", webhook.figures),
         ("help", starting.figures),
         ("check and explore", trying.figures),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from convo.testing.contract import TransportContract
+from convo.testing import TransportContract
 from convo.testing.stand_in import StandIn
 from convo.testing.stand_ins import BUILT_IN, stand_in_of
 from convo.transports import BUILT_IN as TRANSPORTS

@@ -63,6 +63,7 @@ class World:
     teller: Teller
     server: WebServer
     stored: list[None] = field(default_factory=list)
+    app: Webhooks | None = None
 
     @property
     def url(self) -> str:
@@ -117,6 +118,7 @@ def open_web(store: Store, watch: Watch) -> Iterator[Open]:
                 settings=WebSettings(**settings),  # type: ignore[arg-type]
                 on_stored=lambda: world.stored.append(None),
             )
+            world.app = app
             server = serve(app, port=0) if silence == 15.0 else WebServer(app, port=0, silence=silence)
             world.server = ends.enter_context(server)
             return world

@@ -35,11 +35,13 @@ class Standing:
         self.go = threading.Event()
         self.go.set()
         self.reached = threading.Event()
+        self.accepted = 0
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._inner, name)
 
     def accept(self, *args: object, **named: object) -> Accepted:
+        self.accepted += 1
         self.reached.set()
         assert self.go.wait(10)
         if self.failing:
@@ -85,6 +87,54 @@ def test_no_2xx_before_the_commit(open_web: Open, store: Store) -> None:
     caller.join(10)
     assert answers == [204]
     assert len(world.inbox()) == 1
+
+
+def test_pushes_at_once_share_a_commit_and_are_each_stored(open_web: Open, store: Store) -> None:
+    standing = Standing(store)
+    standing.go.clear()
+    world = open_web(over=standing)
+    answers: list[int] = []
+    callers = [
+        threading.Thread(target=lambda number=number: answers.append(world.post(text(number)).status_code))
+        for number in range(4)
+    ]
+    callers[0].start()
+    assert standing.reached.wait(10)
+    for caller in callers[1:]:
+        caller.start()
+    assert world.app is not None
+    together = world.app._together
+    _until(lambda: sum(map(len, together._waiting.values())) == 3)
+    assert answers == []
+    standing.go.set()
+    for caller in callers:
+        caller.join(10)
+    assert answers == [204] * 4
+    assert len(world.inbox()) == 4
+    assert standing.accepted == 2, "those that came while the first was written"
+
+
+def test_pushes_at_once_are_each_refused_where_their_commit_fails(open_web: Open, store: Store) -> None:
+    standing = Standing(store)
+    standing.go.clear()
+    standing.failing = True
+    world = open_web(over=standing)
+    answers: list[int] = []
+    callers = [
+        threading.Thread(target=lambda number=number: answers.append(world.post(text(number)).status_code))
+        for number in range(4)
+    ]
+    for caller in callers:
+        caller.start()
+    assert standing.reached.wait(10)
+    standing.go.set()
+    for caller in callers:
+        caller.join(10)
+    assert answers == [503] * 4
+    assert world.inbox() == []
+    standing.failing = False
+    assert [world.post(text(number)).status_code for number in range(4)] == [204] * 4
+    assert len(world.inbox()) == 4
 
 
 def test_a_store_that_fails_refuses_and_the_next_try_is_stored(open_web: Open, store: Store) -> None:
