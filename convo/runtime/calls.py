@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from random import Random
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from convo.clock import Clock
 from convo.flow.model import Flow
@@ -19,7 +19,10 @@ from convo.flow.values import Value, decode
 from convo.runtime.log import origin, seconds
 from convo.runtime.policy import backoff
 from convo.store.base import PendingCall, Store
-from convo.transports.http import Door, NoAnswer, NotJSON, check_url
+from convo.transports.url import check_url
+
+if TYPE_CHECKING:
+    from convo.transports.http import Door
 
 BATCH = 16
 LONGEST_WAIT = timedelta(seconds=30)
@@ -82,6 +85,10 @@ class HttpServices:
     def __init__(self, services: Mapping[str, Service], clock: Clock) -> None:
         self._services = dict(services)
         self._doors: dict[str, Door] = {}
+        if not self._services:
+            return  # A flow that asks nobody loads no HTTP.
+        from convo.transports.http import Door
+
         for name, service in self._services.items():
             check_url(f"services: {name}: url", service.url)
             length = service.timeout.total_seconds()
@@ -89,6 +96,8 @@ class HttpServices:
 
     def ask(self, call: PendingCall, given: Mapping[str, Value], now: datetime) -> Answered | NotYet:
         """Ask once."""
+        from convo.transports.http import NoAnswer, NotJSON
+
         service = self._services.get(call.service)
         if service is None:
             return Answered("error", reason=f"no service '{call.service}' is configured")

@@ -35,7 +35,7 @@ from convo.runtime.push import Lacks, NotPushable, WebConfig, check_push
 from convo.transports import create as create_transport
 from convo.transports import names as transport_names
 from convo.transports.base import Transport
-from convo.transports.http import check_url
+from convo.transports.url import check_url
 
 FILE = "convo.yaml"
 POLL = timedelta(seconds=1)

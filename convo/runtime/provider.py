@@ -35,7 +35,7 @@ from convo.transports.generic_description import (
     TimeFormat,
     Webhook,
 )
-from convo.transports.http import check_url
+from convo.transports.url import check_url
 
 TOP = ("provider", "about", "base_url", "auth", "numbers", "send", "poll", "webhook", "reserved_words")
 CALL = ("method", "url", "headers", "query", "json", "form")

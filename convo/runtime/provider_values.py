@@ -14,7 +14,7 @@ from convo.flow.reader import ListNode, MapNode, Node, Scalar
 from convo.runtime.config_values import Values, at
 from convo.transports.generic_answers import PLACEHOLDER
 from convo.transports.generic_description import Path, Secret, Tree
-from convo.transports.http import check_url
+from convo.transports.url import check_url
 
 CODES: Mapping[str, str] = MappingProxyType(
     {

@@ -26,13 +26,13 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from convo.clock import Clock
-from convo.errors import ConfigError
 from convo.transports.http_deadline import HeadWithin
+from convo.transports.url import LOOPBACK
+from convo.transports.url import check_url as check_url
 
 LONGEST_WAIT = timedelta(days=1)
 """The longest ``Retry-After`` that is believed."""
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _UNSENT = (ConnectTimeoutError, NewConnectionError, SSLCertVerificationError)
 _DEEPEST_CHAIN = 10
 _asking: ContextVar[bool] = ContextVar("asking", default=False)
@@ -160,7 +160,7 @@ class Door:
                 allow_redirects=False,
                 stream=True,
                 # A proxy for the world must not stand between us and an emulator on this machine.
-                proxies={"no_proxy": host} if host in _LOOPBACK else None,
+                proxies={"no_proxy": host} if host in LOOPBACK else None,
             )
         except requests.Timeout as problem:
             return _no_answer("no answer in time", problem)
@@ -202,26 +202,6 @@ class Door:
         """Let go of the connections; safe to call twice and while another thread asks."""
         self._closed = True
         self._session.close()
-
-
-def check_url(setting: str, url: str) -> str:
-    """Return ``url`` without its last slash if a secret may be sent there.
-
-    Raises:
-        ConfigError: it is no http(s) address, holds a password, or is plain http beyond this machine.
-    """
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ConfigError(f"{setting} is no address; write it like https://tapi.telstra.com/v2") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigError(f"{setting} is no address; write it like https://tapi.telstra.com/v2")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ConfigError(f"{setting} must be a plain address without user, password, ? and #")
-    if parts.scheme == "http" and host not in _LOOPBACK:
-        raise ConfigError(f"{setting} must begin with https:// (http is for an emulator on this machine)")
-    return url.rstrip("/")
 
 
 def _tells_no_address(record: logging.LogRecord) -> bool:

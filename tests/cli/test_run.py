@@ -193,6 +193,24 @@ def test_signals_end_it_in_peace_even_while_a_poll_hangs(how: signal.Signals, wo
             assert b"Traceback" not in run.stderr.read()
 
 
+def test_the_console_loads_no_http_and_none_of_the_extras() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "convo", "run", str(STOPWATCH), "--store", "memory"],
+        input="START\n",
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stdout == ONE + "The stopwatch is running.\n"
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "convo.engine.step" in loaded
+    unwanted = {"requests", "rich", "starlette", "uvicorn", "prometheus_client", "convo.testing", "convo.web"}
+    assert not loaded & (
+        unwanted | {"convo.analysis", "convo.transports.http", "convo.transports.telstra_v2"}
+    )
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_it_is_still_being_imported(how: signal.Signals) -> None:
     """Somebody who has changed their mind at once sees no traceback."""
