@@ -52,18 +52,15 @@ def command(flow: Path, greet: tuple[str, ...], clock: str | None, still: bool |
     is read again whenever its file is saved. On a pipe each line is a text, replies are printed as
     '+NUMBER: text', and everything else begins with '#'.
     """
-    import logging
     import sys
     from io import BytesIO
 
     from convo.cli.chat_screen import PipeScreen, TerminalScreen
     from convo.cli.chat_session import Session
     from convo.clock import SystemClock
+    from convo.runtime.log import silent
     from convo.testing.fakes import START, FakeClock
 
-    # What goes wrong on purpose is told in the chat, and not a second time in the log.
-    log = logging.getLogger("convo")
-    level = log.level
     chatting = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
     screen: PipeScreen | TerminalScreen
     if chatting:
@@ -74,11 +71,10 @@ def command(flow: Path, greet: tuple[str, ...], clock: str | None, still: bool |
     goes_on = chatting if still is None else not still
     begins = _begins(flow, clock) or (real.now().replace(microsecond=0) if goes_on else START)
     session = Session(flow, screen, FakeClock(begins))
-    log.setLevel(logging.CRITICAL)
     try:
-        _converse(session, screen, real if goes_on else None, greet, opens=chatting)
+        with silent():  # what goes wrong on purpose is told in the chat
+            _converse(session, screen, real if goes_on else None, greet, opens=chatting)
     finally:
-        log.setLevel(level)
         session.close()
     return 0
 

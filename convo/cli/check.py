@@ -28,7 +28,7 @@ def command(
     """Show every problem of the flow files: code, place, line, hint, and the shortest chat that shows it.
 
     All that can happen in a flow is tried, by letting it happen. Exit 1 where there are errors. A comment
-    '# convo: ignore C011 because …' above a line explains a finding away. All files of a folder may be
+    '# convo: ignore C011 because …' above a line explains a finding away. A folder, or all its files, may be
     named: translations are checked with their flow, and files of tests for how they are written.
     """
     import json
@@ -46,7 +46,8 @@ def command(
     problems: list[Problem] = []
     ignored, tried = 0, []
     # Words in another language are checked with their flow, which may be named beside them.
-    for path in dict.fromkeys(_flow_of(path) for path in flows):
+    files = list(_files_of(flows))
+    for path in dict.fromkeys(_flow_of(path) for path in files):
         try:
             if _first_key(path) == "tests":
                 read_transcripts(path)
@@ -78,7 +79,7 @@ def command(
         found = ", ".join(parts) if problems else "fine"
         explained = f", {ignored} explained" if ignored else ""
         how_far = f"  (tried: {tried[0]})" if len(tried) == 1 else ""
-        click.echo(f"{count(len(flows), 'file')}: {found}{explained}{how_far}")
+        click.echo(f"{count(len(files), 'file')}: {found}{explained}{how_far}")
     return 1 if errors or (strict and warnings) else 0
 
 
@@ -104,6 +105,34 @@ def _head(path: Path) -> bytes:
     with suppress(OSError, ValueError), path.open("rb") as file:
         return file.read(4096)
     return b""
+
+
+def _files_of(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files that are named, and those below the folders that are named.
+
+    A configuration and the description of a provider are left out: other commands look them over.
+
+    Raises:
+        ConfigError: a folder holds no flow.
+    """
+    from convo.errors import ConfigError
+    from convo.flow.problems import FlowError
+    from convo.flow.reader import read_file
+    from convo.flow.shape import other_key
+
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = []
+            for each in sorted(path.rglob("*.yaml")):
+                other = None
+                with suppress(FlowError):  # which is told when it is looked over
+                    other = other_key(read_file(each).root)
+                if other not in ("provider", "channels"):
+                    found.append(each)
+        if not found:
+            raise ConfigError(f"there is no flow in {path}")
+        yield from found
 
 
 def _waiting(store: str) -> dict[tuple[str, str], int]:

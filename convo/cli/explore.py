@@ -18,16 +18,15 @@ def command(flow: Path, missing: bool) -> int:
 
     convo explore flows/stopwatch.yaml > flows/stopwatch.explored.test.yaml
     """
-    import logging
-
     from convo.engine.machine import compile_flow
     from convo.flow.parse import load_flow
+    from convo.runtime.log import silent
     from convo.testing.explored import explored
 
     compiled = compile_flow(load_flow(flow))
     # Services that do not answer are part of what is tried.
-    logging.getLogger("convo").setLevel(logging.CRITICAL)
-    found = explored(flow, compiled, missing=missing)
+    with silent():
+        found = explored(flow, compiled, missing=missing)
     click.echo(found.text, nl=False)
     if found.missed:
         click.echo(f"no chat was found for {len(found.missed)} of {found.total} transitions:", err=True)

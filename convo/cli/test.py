@@ -34,6 +34,7 @@ def command(
     from convo.analysis.transcripts import TranscriptFailure, read_transcripts
     from convo.errors import ConfigError, ConvoError
     from convo.flow.values import parse_duration
+    from convo.runtime.log import silent
     from convo.testing.play import files_of, play_case
 
     results: list[dict[str, object]] = []
@@ -62,12 +63,16 @@ def command(
         for case in transcripts.cases:
             failure: str | None = None
             try:
-                play_case(case, transcripts, taken.setdefault(transcripts.flow, set()))
+                with silent():
+                    play_case(case, transcripts, taken.setdefault(transcripts.flow, set()))
             except (TranscriptFailure, ConvoError) as problem:
                 failure = str(problem)
             note(path, case.name, case.position.line, failure)
     failed = sum(not result["passed"] for result in results)
-    noticed = _mutated(sound, patience.total_seconds()) if mutate and not failed else []
+    noticed: list[Noticed] = []
+    if mutate and not failed:
+        with silent():
+            noticed = _mutated(sound, patience.total_seconds())
     if form == "json":
         changes = {"changes": [each.as_data() for each in noticed]}
         found = {"cases": results, **changes} if mutate else results
@@ -84,7 +89,6 @@ def command(
 
 def _mutated(sound: dict[Path, list[Transcripts]], seconds: float) -> list[Noticed]:
     """Try the changes of each flow, sharing the time; show how far it is where somebody looks."""
-    import logging
     import sys
     from datetime import timedelta
 
@@ -94,10 +98,7 @@ def _mutated(sound: dict[Path, list[Transcripts]], seconds: float) -> list[Notic
     clock = SystemClock()
     until = clock.now() + timedelta(seconds=seconds)
     looks = sys.stderr.isatty()
-    # Flows that were broken on purpose have faults, which are not worth a line.
-    log = logging.getLogger("convo")
-    level, found = log.level, []
-    log.setLevel(logging.CRITICAL + 1)
+    found = []
     for index, (flow, files) in enumerate(sound.items()):
         now = clock.now()
         share = now + (until - now) / (len(sound) - index)
@@ -108,7 +109,6 @@ def _mutated(sound: dict[Path, list[Transcripts]], seconds: float) -> list[Notic
                 click.echo(f"\r{name}: {done} of {of} changes tried{end}", nl=False, err=True)
 
         found.append(try_changes(flow, files, clock=clock, until=share, on_progress=tell))
-    log.setLevel(level)
     return found
 
 

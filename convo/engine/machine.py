@@ -166,13 +166,9 @@ class CompiledFlow:
 
     def words(self, state: str, language: str = "") -> list[str]:
         """Return the words that the Machine takes in ``state``, as the author wrote them."""
-        labels = self.recognisers.labels_in(language)
+        labels = self.recognisers.labels_in(language).items()
         return list(
-            dict.fromkeys(
-                labels[name]
-                for name, event in self.machine.events.items()
-                if "word" in name and name in labels and event.transitions.get(state)
-            )
+            dict.fromkeys(label for name, label in labels if "word" in name and self.takes(state, name))
         )
 
     def has_state(self, state: str) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 
 from convo.flow.answer_spec import (
     BOUNDS,
@@ -162,15 +162,16 @@ def read_yes_no(text: str, _spec: AnswerSpec, reading: Reading) -> Outcome:
     """
     said = fold(_SKIN.sub("", text))
     for language in understood(reading.language):
-        if said in _folded(YES, language):
+        if said in _folded(language, meaning=True):
             return Taken(True, "yes")
-        if said in _folded(NO, language):
+        if said in _folded(language, meaning=False):
             return Taken(False, "no")
     words = [fold(word) for word in said.split()]
     meanings = set()
     for language in understood(reading.language):
-        meanings |= {True for word in words if word in _folded(YES, language) and len(word) > 1}
-        meanings |= {False for word in words if word in _folded(NO, language) and len(word) > 1}
+        for meaning in (True, False):
+            meant = _folded(language, meaning=meaning)
+            meanings |= {meaning for word in words if word in meant and len(word) > 1}
     if len(meanings) != 1 or len(words) < 2:
         return Wrong("neither yes nor no")
     own = next(language for language in understood(reading.language) if language in YES)
@@ -327,8 +328,10 @@ def _written(number: int | Decimal, point: str) -> str:
     return str(number).replace(".", point)
 
 
-def _folded(table: Mapping[str, tuple[str, ...]], language: str) -> frozenset[str]:
-    return frozenset(fold(word) for word in table.get(language, ()))
+@cache
+def _folded(language: str, *, meaning: bool) -> frozenset[str]:
+    """Return the words of a language for yes or for no, as texts are compared with them."""
+    return frozenset(fold(word) for word in (YES if meaning else NO).get(language, ()))
 
 
 _LENGTHS = {

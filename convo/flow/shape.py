@@ -49,6 +49,10 @@ def shape_of(root: object) -> Shaped:
     What has a problem is left out of the result, so that the rest can be looked at too.
     """
     problems: list[Problem] = []
+    other = other_key(root)
+    if other is not None:
+        what, hint = _OTHERS[str(other)]
+        return Shaped(None, (problem("F003", f"this is no flow but {what}", other, hint=hint),))
     if isinstance(root, MapNode):
         absent = [name for name in ("flow", "states") if name not in root]
         problems = [problem("F003", f"'{name}' is missing", root.position) for name in absent]
@@ -73,6 +77,13 @@ def shape_of(root: object) -> Shaped:
             return Shaped(None, tuple(problems))
         node = _without(node, cuts)
         cut.update(position for spot in spots for position in spot.within)
+
+
+def other_key(root: object) -> Scalar | None:
+    """Return the key that tells that a file of ours is no flow; None where nothing tells."""
+    if not isinstance(root, MapNode) or Scalar("flow") in root:
+        return None
+    return next((key for key in root if str(key) in _OTHERS), None)
 
 
 def keys_of(model: type[Shape]) -> list[str]:
@@ -213,3 +224,15 @@ def _without(node: Any, cuts: set[tuple[str | int, ...]], here: tuple[str | int,
         ]
         return items
     return node
+
+
+_OTHERS = {
+    "translates": (
+        "the words of one in another language",
+        "name the flow: its words in other languages are looked over with it",
+    ),
+    "tests": ("its transcripts", "convo test plays them"),
+    "provider": ("the description of a provider", "convo transport check looks it over"),
+    "channels": ("a configuration", "convo config check looks it over"),
+}
+"""What other files of ours are, by the key that tells, and what looks them over."""

@@ -7,7 +7,8 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,6 +102,18 @@ def configure(level: str, form: str = "text") -> None:
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(logging.NullHandler())
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Log nothing of ours for a while: where things go wrong on purpose, they are told elsewhere."""
+    ours = logging.getLogger("convo")
+    level = ours.level
+    ours.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

@@ -179,3 +179,34 @@ def test_all_files_of_a_folder_may_be_named(tmp_path: Path, capsys: pytest.Captu
 def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(tmp_path / "none.yaml")]) == 1
     assert "there is no such file" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("examples/providers/sinch.yaml", "the description of a provider"),
+        ("examples/two_channels/convo.yaml", "a configuration"),
+    ],
+)
+def test_another_file_of_ours_is_known(name: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(ROOT / name)]) == 1
+    said = capsys.readouterr().out
+    assert f"F003  this is no flow but {says}" in said
+    assert "1 file: 1 error" in said
+
+
+def test_of_a_folder_every_flow_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(ROOT / "examples" / "clinic_visit", tmp_path / "below")
+    shutil.copy(ROOT / "examples" / "providers" / "sinch.yaml", tmp_path)
+    (tmp_path / "no_yaml.yaml").write_text("a: [")
+    assert main(["check", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "no_yaml.yaml:1" in said
+    assert "8 files: 1 error" in said
+    (tmp_path / "no_yaml.yaml").unlink()
+    assert main(["check", str(tmp_path), "--strict"]) == 0
+    assert "7 files: fine" in capsys.readouterr().out
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main(["check", str(empty)]) == 2
+    assert "there is no flow in" in capsys.readouterr().err
