@@ -39,7 +39,7 @@ from convo.testing.loaded import machine_of
 
 CHANNEL = "fake"
 
-_IN_RAM = "/dev/shm" if "TMPDIR" not in os.environ and os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+IN_RAM = "/dev/shm" if "TMPDIR" not in os.environ and os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 """Where a store is written fastest that has to outlive objects, not the power; None: the usual place."""
 
 _FAR = datetime(9998, 1, 1, tzinfo=UTC)
@@ -67,9 +67,7 @@ class World:
         self.reload = reload
         self._given_machine = machine
         compiled = machine or machine_of(self.path)
-        self._folder = (
-            tempfile.TemporaryDirectory(prefix="convo-", dir=_IN_RAM) if reload or on_disk else None
-        )
+        self._folder = tempfile.TemporaryDirectory(prefix="convo-", dir=IN_RAM) if reload or on_disk else None
         self._spec = str(Path(self._folder.name) / "test.db") if self._folder else "memory"
         self.transport = FakeTransport(self.clock, channel=CHANNEL)
         self.store: Store = open_store(self._spec)

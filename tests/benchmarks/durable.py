@@ -45,7 +45,7 @@ def figures(quick: bool) -> Iterator[Figure]:
     )
     for batch, must, aim in ((1, 0.75, 0.80), (256, 0.40, 0.50)):
         piece = max(16, batch)
-        pairs = _pairs(4 if quick else 48 if batch == 1 else 16, batch, piece)
+        pairs = _pairs(2 if quick else 48 if batch == 1 else 16, batch, piece)
         ratios = sorted(floor / took for took, floor in pairs)
         writes = median([floor for _, floor in pairs]) / piece * 1000
         beside = median([took for took, _ in pairs]) / piece * 1000 - writes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -32,6 +33,8 @@ def figures(quick: bool) -> list[Figure]:
         paths = {senders: Path(folder) / f"{senders}.db" for senders in (few, many)}
         for senders, path in paths.items():
             _fill(path, senders)
+        # What was filled in is on the disk before anything waits for the disk.
+        os.sync()
         found: dict[int, list[dict[str, float]]] = {few: [], many: []}
         for _ in range(2 if quick else 5):
             for senders, path in paths.items():
