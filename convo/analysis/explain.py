@@ -199,7 +199,7 @@ class _Telling:
         question = state.question
         if question is None:
             return
-        what, place = "whatever", self.places.of_answer(state)
+        what, place = f"one of {question.choices_from}", self.places.of_answer(state)
         if question.answer is not None:
             what = f"`{' '.join(str(question.answer.source).split())}`"
         elif question.choices_from is None:

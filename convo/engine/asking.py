@@ -42,22 +42,30 @@ def read_answer(
         )
         return _reply(read(question.answer, text, reading), ())
     choices = choices_of(question, names, language)
+    found = _chosen(question, choices, text, language)
+    if isinstance(found, Taken) or choices == question.choices or not question.choices:
+        return _reply(found, choices)
+    # The words of the base language are understood too.
+    base = _chosen(question, question.choices, text, flow.language)
+    return _reply(base if isinstance(base, Taken) else found, choices)
+
+
+def _chosen(
+    question: Question, choices: tuple[ChoiceSpec, ...], text: str, language: str
+) -> Taken | Near | Wrong:
     if question.many is not None:
-        return _reply(read_many(choices, text, *question.many, language), choices)
-    found = _reply(read_choice(choices, text, language), choices)
-    if found.value is None and choices != question.choices and question.choices:
-        # The words of the base language are understood too.
-        base = _reply(read_choice(question.choices, text, flow.language), choices)
-        return base if base.value is not None else found
-    return found
+        return read_many(choices, text, *question.many, language)
+    return read_choice(choices, text, language)
 
 
 def _reply(result: Taken | Near | Wrong, choices: tuple[ChoiceSpec, ...]) -> Reply:
     if isinstance(result, Taken):
         value = result.value
+        labels = {choice.id: choice.label for choice in choices}
         if choices and isinstance(value, str):
-            labels = {choice.id: choice.label for choice in choices}
-            return Reply(Choice(value, labels.get(value, value)), result.how)
+            value = Choice(value, labels.get(value, value))
+        elif choices and isinstance(value, tuple):
+            value = tuple(Choice(each, labels.get(each, each)) for each in map(str, value))
         return Reply(value, result.how)
     if isinstance(result, Near):
         return Reply(near=result)
