@@ -104,4 +104,4 @@ def sorry_text(
         return built_in_text(compiled, "sorry_choice", {"count": str(count)}, language)
     if count:
         return sorry_for_choices(count, several=question.many is not None, language=language)
-    return built_in_text(compiled, "nothing_matched", {"words": listed(words)}, language)
+    return built_in_text(compiled, "nothing_matched", {"words": listed(words, language)}, language)

@@ -118,6 +118,6 @@ def _nothing_matched(turn: Turn, state: State) -> None:
     words = turn.compiled.words(state.name, turn.at.language)
     turn.notes.append("nothing matched")
     if words:
-        turn.say([turn.built_in("nothing_matched", {"words": listed(words)})])
+        turn.say([turn.built_in("nothing_matched", {"words": listed(words, turn.at.language)})])
     else:
         turn.say([turn.built_in("nothing_expected")])

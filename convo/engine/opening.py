@@ -26,6 +26,7 @@ from convo.engine.machine import CompiledFlow
 from convo.engine.said import built_in_text, listed
 from convo.engine.step import moment_of, opened, repeated, said_instead, step
 from convo.errors import ConvoError
+from convo.flow.answer_words import OR
 from convo.flow.model import Flow
 from convo.flow.triggers import fold, matches, value_of
 from convo.flow.values import Value
@@ -349,7 +350,9 @@ def _ended(conversation: Conversation, event: Event, now: datetime, disposition:
 def _over(compiled: CompiledFlow, last: Conversation, event: Received, now: datetime) -> Step:
     """Say once that the conversation is over; after that only a keyword, or we, open a new one."""
     moment, notes = moment_of(event, now, last)
-    words = listed([] if compiled.flow.needs_data else list(compiled.flow.keywords), "or")
+    flow = compiled.flow
+    spoken = flow.twin_keywords.get(last.language, flow.keywords)
+    words = listed([] if flow.needs_data else list(spoken), last.language, OR)
     text = built_in_text(compiled, "over", {"words": words}, last.language)
     return Step(
         conversation=replace(last, closed_told=True, steps=last.steps + 1),
@@ -390,7 +393,7 @@ def _consent(
             opened(compiled, flows.channel, sender, 1, event, moment), ended="opted out", ended_at=moment
         )
     base = _ended(conversation, event, now, conversation.ended or "opted out", kind.value)
-    words = listed(list(flows.named_opt_in(compiled)), "or")
+    words = listed(list(flows.named_opt_in(compiled)), conversation.language, OR)
     confirmation = built_in_text(compiled, text, {"words": words}, conversation.language)
     return (
         replace(

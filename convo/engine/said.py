@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from convo.engine.machine import CompiledFlow
 from convo.flow.answer_choices import ChoiceSpec
+from convo.flow.answer_words import AND
 from convo.flow.model import Question
 from convo.flow.values import Choice, Value, show
 
@@ -18,8 +19,9 @@ def built_in_text(
     return text.in_language(language).render({"language": language or "en", **(scope or {})})
 
 
-def listed(words: list[str], last: str = "and") -> str:
-    """Return ``START, STOP and TIME``."""
+def listed(words: list[str], language: str = "en", joined_by: Mapping[str, str] = AND) -> str:
+    """Return ``START, STOP and TIME``, with the ``and`` of that language (``OR`` for one of them)."""
+    last = joined_by.get(language, joined_by["en"])
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else ""
 
 

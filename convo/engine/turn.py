@@ -312,7 +312,7 @@ class Turn:
         texts = [self.rendered(text, state.scope) for text in state.entry.reply]
         words = self.compiled.words(state.name, self.at.language)
         if not texts and words:
-            texts = [self.built_in("known_words", {"words": listed(words)})]
+            texts = [self.built_in("known_words", {"words": listed(words, self.at.language)})]
         self.say(texts or [self.built_in("nothing_expected")])
 
     def say(self, texts: list[str]) -> None:

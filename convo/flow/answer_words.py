@@ -138,6 +138,9 @@ UNITS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 AND: Mapping[str, str] = MappingProxyType({"en": "and", "sw": "na", "es": "y", "fr": "et", "de": "und"})
 """What stands between the last two of several."""
 
+OR: Mapping[str, str] = MappingProxyType({"en": "or", "sw": "au", "es": "o", "fr": "ou", "de": "oder"})
+"""What stands between the last two of which one is enough."""
+
 NONE: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "en": frozenset({"none", "nothing", "no", "0", "none of them", "none of these"}),

@@ -12,7 +12,8 @@ from convo.flow.codes import problem
 from convo.flow.model import Flow
 from convo.flow.problems import FlowError, Position, Problem, Severity, nearest
 from convo.flow.reader import Document, ListNode, MapNode, Node, Scalar
-from convo.flow.template import parse_template
+from convo.flow.sentences import BUILT_IN_TEXTS
+from convo.flow.template import Template, parse_template
 from convo.flow.triggers import Matcher, parse_words
 from convo.flow.values import Type
 
@@ -95,7 +96,9 @@ class _Twin:
                 if not path and key in HEAD:
                     continue
                 here = (*path, str(key))
-                if key == "words":
+                if key == "texts" and not path:
+                    self._sentences(value)
+                elif key == "words":
                     self._trigger_words(value, path)
                 elif key in WORD_LISTS:
                     self._listed_words(key, value, here, base)
@@ -122,16 +125,30 @@ class _Twin:
         position = base.position if isinstance(base, Scalar) else None
         text = self.cards.texts.get(position) if position is not None else None
         if text is None:
-            if path[0] == "texts" and path[-1] in self.flow.texts:
-                text = self.flow.texts[path[-1]]
-            else:
-                self._add("F030", "this is no text of the flow: a twin has words only", twin)
-                return
+            self._add("F030", "this is no text of the flow: a twin has words only", twin)
+            return
+        self._put(twin, text, path)
+
+    def _sentences(self, twin: Node) -> None:
+        """Put built-in sentences in this language beside those of the flow, which need not be its own."""
+        for key, value in twin.items() if isinstance(twin, MapNode) else ():
+            sentence, text = BUILT_IN_TEXTS.get(key), self.flow.texts.get(str(key))
+            if sentence is None or text is None or not isinstance(value, Scalar):
+                message = f"there is no built-in sentence '{key}' to translate"
+                self._add("F021", message, key, nearest(key, self.flow.texts))
+                continue
+            written = self._put(value, text, ("texts", str(key)))
+            if written is not None and (strangers := sorted(written.names - set(sentence.names))):
+                self._add("F021", f"'{strangers[0]}' is not known to '{key}'", value)
+
+    def _put(self, twin: Scalar, text: Template, path: Path) -> Template | None:
         try:
-            text.twins[self.language] = parse_template(twin)
+            text.twins[self.language] = written = parse_template(twin)
             self.found.add(path)
         except FlowError as error:
             self.problems += error.problems
+            return None
+        return written
 
     def _trigger_words(self, value: Node, path: Path) -> None:
         base = _at(self.base.root, path[:-1])
@@ -196,9 +213,10 @@ class _Twin:
     def _missing(self, root: MapNode) -> None:
         wanted = [path for path in texts_of(self.cards, self.base.root) if not _is_label(path)]
         missing = [path for path in wanted if path not in self.found]
+        hint = f"to see them all: convo translate {self.base.path} {self.language}"
         for path in missing:
             message = f"'{'/'.join(path)}' is missing; the text of {self.base.path} is sent instead"
-            self._add("F030", message, root, warning=True)
+            self._add("F030", message, root, hint if path == missing[-1] else "", warning=True)
 
     def _stale(self, root: MapNode) -> None:
         written = root.get(Scalar("translated"))
