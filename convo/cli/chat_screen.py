@@ -169,7 +169,7 @@ def _panel(stands: Standing) -> Panel:
     for name, value in stands.data.items():
         grid.add_row(Text(name, "cyan"), Text(_short(value)))
     for name, left in stands.timers.items():
-        grid.add_row(Text("⏲ " + name, "yellow"), Text("in " + left, "yellow"))
+        grid.add_row(Text("⏲ " + name, "yellow"), Text("in " + _roughly(left), "yellow"))
     if not stands.data and not stands.timers:
         grid.add_row(Text("nothing saved, no timers", "dim"))
     title = Text(_state(stands), "bold red" if stands.ended is not None else "bold cyan")
@@ -177,10 +177,15 @@ def _panel(stands: Standing) -> Panel:
         grid,
         title=title,
         title_align="left",
-        subtitle=Text(f"{stands.number}  {stands.now}", "dim"),
+        subtitle=Text(f"{stands.number} {stands.clock}", "dim"),
         subtitle_align="right",
         border_style="dim",
     )
+
+
+def _roughly(left: str) -> str:
+    """Return the two largest parts of a duration: there is little room, and ``/state`` tells it all."""
+    return " ".join(left.split()[:4])
 
 
 def _short(value: str) -> str:

@@ -40,7 +40,10 @@ class Screen(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one phone's conversation stands, in words. ``timers`` are names with how long they take yet."""
+    """How one phone's conversation stands, in words. ``timers`` are names with how long they take yet.
+
+    ``now`` is the whole time, ``clock`` as much of it as is needed beside a chat.
+    """
 
     number: str
     state: str
@@ -50,6 +53,7 @@ class Standing:
     data: Mapping[str, str]
     timers: Mapping[str, str]
     now: str
+    clock: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +375,7 @@ class Session:
                 for timer in self.world.timers(self.number)
             },
             now=f"{now.astimezone(zone):%a %d %b %Y, %H:%M:%S}",
+            clock=f"{now.astimezone(zone):%d %b %H:%M}",
         )
 
 

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,16 +113,11 @@ class SqliteStore:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("PRAGMA foreign_keys = ON")
-        for number, script in enumerate(scripts[version:], version + 1):
-            settings = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number};"
-            try:
-                self._db.executescript(f"BEGIN IMMEDIATE;\n{script}\n{settings}\nCOMMIT;")
-            except sqlite3.OperationalError:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                # Another process may have brought the file up to date at the same moment.
-                if self._db.execute("PRAGMA user_version").fetchone()[0] < number:
-                    raise
+        if self.path == ":memory:":
+            with _EMPTY_LOCK:
+                _empty().backup(self._db)
+        else:
+            _migrate(self._db, version)
 
     def lock_for_run(self) -> None:
         """Make this process the one that runs on the file.
@@ -412,3 +408,28 @@ class SqliteStore:
 
     def _write(self) -> Transaction:
         return Transaction(self._db, self._lock, self.path)
+
+
+_EMPTY_LOCK = threading.Lock()
+
+
+@cache
+def _empty() -> sqlite3.Connection:
+    """Return a store without rows: to copy it takes a tenth of the time of making its tables anew."""
+    made = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _migrate(made, 0)
+    return made
+
+
+def _migrate(db: sqlite3.Connection, version: int) -> None:
+    """Bring the tables from a version of the schema to this convo's."""
+    for number, script in enumerate(migrations()[version:], version + 1):
+        settings = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number};"
+        try:
+            db.executescript(f"BEGIN IMMEDIATE;\n{script}\n{settings}\nCOMMIT;")
+        except sqlite3.OperationalError:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            # Another process may have brought the file up to date at the same moment.
+            if db.execute("PRAGMA user_version").fetchone()[0] < number:
+                raise

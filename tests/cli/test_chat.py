@@ -361,21 +361,31 @@ def test_a_fault_and_controls_are_shown(tmp_path: Path) -> None:
 
 
 def test_on_a_terminal_everything_stands_beside_the_chat(asking: Path) -> None:
-    screen, code = _on_a_terminal(asking, ["hi", "20", "/nothing", "\x04"])
+    screen, code = _on_a_terminal(asking, ["hi", "20", "/nothing", "\x04"], columns=80)
     assert code == 0
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen)
-    assert "/help shows what else" in plain
+    assert "/help shows" in plain
     beside = next(line for line in plain.splitlines() if "Where do you live?" in line)
     assert "town (en)" in beside
     assert re.search(r"│ age +20 +│", plain)
-    assert re.search(r"⏲ no answer +in", plain)
+    assert re.search(r"⏲ no answer +in [^│]+ │", plain)
+    assert re.search(r"\+61400000000 \d\d \w+ \d\d:\d\d ─+╯", plain)
     assert "there is no /nothing" in plain
 
 
-def _on_a_terminal(flow: Path, typed: list[str]) -> tuple[str, int]:
+def test_ctrl_c_on_a_narrow_terminal_leaves_without_a_word(asking: Path) -> None:
+    screen, code = _on_a_terminal(asking, ["hi", "20", "\x03"], columns=40)
+    assert code == 0
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen)
+    assert "[town (en) · age=20" in plain
+    assert max(map(len, plain.splitlines())) <= 40
+    assert "Traceback" not in plain
+
+
+def _on_a_terminal(flow: Path, typed: list[str], columns: int) -> tuple[str, int]:
     child, terminal = pty.fork()
     if child == 0:
-        os.environ |= {"COLUMNS": "100", "TERM": "xterm"}
+        os.environ |= {"COLUMNS": str(columns), "TERM": "xterm"}
         os.chdir(ROOT)
         os.execv(sys.executable, [sys.executable, "-m", "convo", "chat", str(flow)])
     screen = b""
@@ -388,7 +398,7 @@ def _on_a_terminal(flow: Path, typed: list[str]) -> tuple[str, int]:
                 except OSError:  # how a terminal says that the other side has closed it
                     break
         if keys:
-            os.write(terminal, keys.encode() + (b"" if keys == "\x04" else b"\n"))
+            os.write(terminal, keys.encode() + (b"" if keys in ("\x03", "\x04") else b"\n"))
     _, status = os.waitpid(child, 0)
     os.close(terminal)
     return screen.decode(), os.waitstatus_to_exitcode(status)
