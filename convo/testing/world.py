@@ -266,7 +266,7 @@ class World:
 @cache
 def _empty_store() -> bytes:
     """Return the file of a store without rows: to copy it is faster than to make its tables for each test."""
-    with tempfile.TemporaryDirectory(prefix="convo-", dir=_IN_RAM) as folder:
+    with tempfile.TemporaryDirectory(prefix="convo-", dir=IN_RAM) as folder:
         path = Path(folder) / "empty.db"
         open_store(path).close()
         return path.read_bytes()
