@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convo.cli.transport_check import command as check
+from convo.cli.transport_telstra_v3 import command as telstra_v3
 
 if TYPE_CHECKING:
     from convo.transports.telstra_v2 import Keep, TelstraV2
@@ -21,6 +22,7 @@ def command() -> None:
 
 
 command.add_command(check)
+command.add_command(telstra_v3)
 
 
 @command.group("telstra_v2")

@@ -17,7 +17,8 @@ RENEW_AT = 0.9
 _USUAL_LIFE = timedelta(hours=1)
 _SHORTEST_LIFE = timedelta(seconds=10)
 _LONGEST_LIFE = timedelta(days=1)
-_REFUSALS = frozenset({"invalid_client", "unauthorized_client", "access_denied"})
+_REFUSALS = frozenset({"invalid_client", "unauthorized_client", "access_denied", "invalid_scope"})
+_OTHERS = frozenset({"invalid_request", "invalid_grant", "unsupported_grant_type", "temporarily_unavailable"})
 _log = logging.getLogger(__name__)
 
 
@@ -92,12 +93,15 @@ class TokenSource:
     def _refusal(self, answer: Answer, fields: dict[str, object]) -> CredentialsError | TransportError:
         limited = "spikearrest" in answer.text.lower().replace(" ", "")
         refused = answer.status == 401 or (answer.status == 403 and bool(fields))
+        # RFC 6749, 5.2; its words only, never what else an answer holds.
+        known = fields.get("error") in _REFUSALS | _OTHERS
+        told = f"{answer.status} {fields['error']}" if known else str(answer.status)
         if not limited and (refused or (answer.status == 400 and fields.get("error") in _REFUSALS)):
             return CredentialsError(
-                f"the provider refuses our credentials ({answer.status}); check {self._who.settings}"
+                f"the provider refuses our credentials ({told}); check {self._who.settings}"
             )
         wait = answer.retry_after(self._clock.now())
-        return TransportError(f"no access token: the provider answered {answer.status}", retry_after=wait)
+        return TransportError(f"no access token: the provider answered {told}", retry_after=wait)
 
 
 def _life(written: object) -> timedelta:

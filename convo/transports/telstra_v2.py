@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from convo.clock import Clock
 from convo.errors import ConfigError, CredentialsError, NotProvisioned, TransportError
-from convo.messages import Address, Outbound, Unreadable, mask, to_address
+from convo.messages import Address, Outbound, Receipt, Unreadable, mask, to_address
 from convo.transports.base import (
     BadCredentials,
     Batch,
@@ -29,6 +29,7 @@ from convo.transports.base import (
     PushResult,
     RetryLater,
     SendResult,
+    Sent,
     Unknown,
 )
 from convo.transports.http import Answer, Door, NoAnswer, check_url
@@ -46,6 +47,7 @@ from convo.transports.telstra_v2_answers import (
     verdict,
 )
 from convo.transports.telstra_v2_push import Switch, read_push
+from convo.transports.telstra_v2_receipts import Statuses
 
 BASE_URL = "https://tapi.telstra.com/v2"
 ACTIVE_DAYS = 30
@@ -136,6 +138,7 @@ class TelstraV2:
         who = ClientCredentials(settings.client_id, settings.client_secret, WHO)
         self._token = TokenSource(self._door, clock, settings.token_url, who, "NSMS")
         self._switch = Switch(self.set_subscription)
+        self._statuses = Statuses(channel)
         self._number = settings.number
         self._provisioning = threading.Lock()
         self._provisioned_at: datetime | None = None
@@ -181,11 +184,32 @@ class TelstraV2:
         self._provisioned_at = None
         found = read_polled(answer, self._channel, self._number, self._clock.now())
         if found is None:
-            return Batch(cursor=cursor, more=self._switch.after_empty_poll())
+            more = self._switch.after_empty_poll()
+            return Batch(cursor=cursor, more=more, receipts=() if more else self._look_after_sent())
         if isinstance(found, Unreadable):
             # Not `more`: an address that talks nonsense must not be asked as fast as it can answer.
             return Batch(cursor=cursor, unreadable=(found,))
         return Batch(messages=(found,), cursor=cursor, more=True)
+
+    def _look_after_sent(self) -> tuple[Receipt, ...]:
+        """Ask what became of one message, if it is time and receipts are not pushed."""
+        now = self._clock.now()
+        message_id = None if self._switch.url is not None else self._statuses.due(now)
+        if message_id is None:
+            return ()
+        try:
+            answer = self._ask("GET", f"{_SMS}/{quote(message_id, safe='')}/status")
+        except (CredentialsError, TransportError) as problem:
+            answer = NoAnswer(str(problem), may_have_arrived=False)
+        if isinstance(answer, Answer) and answer.status == 200:
+            return self._statuses.told(message_id, answer, now)
+        if isinstance(answer, Answer) and code_of(answer) == "OLD-NONEXISTANT-MESSAGE-ID":
+            self._statuses.gone(message_id)
+            return ()
+        self._statuses.rest(now, answer.retry_after(now) if isinstance(answer, Answer) else None)
+        reason = describe(answer) if isinstance(answer, Answer) else answer.reason
+        _log.warning("%s: no receipts this time: %s", self._channel, reason)
+        return ()
 
     def _poll_refused(self, answer: Answer, cursor: str | None) -> Batch:
         nothing_known = answer.status == 400 and not code_of(answer) and "suspicious" not in describe(answer)
@@ -214,10 +238,13 @@ class TelstraV2:
             return Unknown(answer.reason) if answer.may_have_arrived else RetryLater(answer.reason)
         if answer.status == 201:
             self._provisioned_at = None
-            return read_sent(answer)
-        result = refused(answer, self._clock.now())
-        if result is not None:
+            result = read_sent(answer)
+            if isinstance(result, Sent):
+                self._statuses.sent(result.provider_id, self._clock.now())
             return result
+        no = refused(answer, self._clock.now())
+        if no is not None:
+            return no
         match verdict(answer):
             case Verdict.NO_NUMBER:
                 return RetryLater(f"{describe(answer)}: this account has no number", A_MINUTE)

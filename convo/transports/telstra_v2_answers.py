@@ -52,7 +52,15 @@ VERDICT_OF_CODE: Mapping[str, Verdict] = {
     "TOO MANY DESTINATIONS": Verdict.GIVE_UP,
     "FREE-TRIAL-NO-BNUM": Verdict.GIVE_UP,
     "FREE-TRIAL-INVALID-BNUM": Verdict.GIVE_UP,
+    "FREE-TRIAL-MAX-BNUM": Verdict.GIVE_UP,
+    "BNUM-TOO-LONG": Verdict.GIVE_UP,
     "DR-NOTIFY-URL-MISSING": Verdict.GIVE_UP,
+    "MMS-TYPE-MISSING": Verdict.GIVE_UP,
+    "MMS-PAYLOAD-MISSING": Verdict.GIVE_UP,
+    "MMS-FILENAME-MISSING": Verdict.GIVE_UP,
+    "SUBJECT-TOO-LONG": Verdict.GIVE_UP,
+    "ACTIVE DAYS MAX": Verdict.GIVE_UP,
+    "OLD-NONEXISTANT-MESSAGE-ID": Verdict.GIVE_UP,
 }
 """The code decides where it is known (in upper case) and the status is a 4xx; else the status does."""
 

@@ -42,6 +42,7 @@ from convo.transports.telstra_v3_answers import (
     national,
     read_sent,
     refused,
+    refuses_notices,
     verdict,
 )
 from convo.transports.telstra_v3_listing import Listing
@@ -101,6 +102,7 @@ class TelstraV3:
         self._looked_at: datetime | None = None
         self._asked = False
         self._push_url: str | None = None
+        self._notices = True
         self._seen: dict[str, datetime] = {}
 
     def __repr__(self) -> str:
@@ -117,26 +119,32 @@ class TelstraV3:
         with self._finding:
             self._switch(self._find_number())
 
-    def _find_number(self) -> VirtualNumber:
+    def held_number(self) -> VirtualNumber | None:
+        """Return our number as Telstra has it, None where the account has none at all; rents nothing.
+
+        Raises:
+            ConfigError: as for ``start``.
+            CredentialsError, TransportError: see Transport.
+        """
         wanted = self._settings.number
         if wanted is not None:
             held = self.numbers.get(wanted)
             if held is None:
                 raise ConfigError(f"TELSTRA_NUMBER ({mask(wanted)}) is no virtual number of this account")
-        else:
-            found = self.numbers.all()
-            if len(found) > 1:
-                raise ConfigError(
-                    f"this account has {len(found)} virtual numbers: set TELSTRA_NUMBER to one of them; "
-                    "they are listed by: convo transport telstra_v3 number show"
-                )
-            if found:
-                held = found[0]
-            else:
-                held = self.numbers.create(self._push_url)
-                _log.warning(
-                    "the account had no virtual number; asked for one, and got %s", mask(held.number)
-                )
+            return held
+        found = self.numbers.all()
+        if len(found) > 1:
+            raise ConfigError(
+                f"this account has {len(found)} virtual numbers: set TELSTRA_NUMBER to one of them; "
+                "they are listed by: convo transport telstra_v3 number show"
+            )
+        return found[0] if found else None
+
+    def _find_number(self) -> VirtualNumber:
+        held = self.held_number()
+        if held is None:
+            held = self.numbers.create(self._push_url)
+            _log.warning("the account had no virtual number; asked for one, and got %s", mask(held.number))
         self._number = held.number
         return held
 
@@ -157,7 +165,7 @@ class TelstraV3:
         )
 
     def push_to(self, url: str | None) -> None:
-        """Have replies pushed to ``url`` as well, or listed only (None), from ``start`` on."""
+        """Have replies and receipts pushed to ``url`` as well, or listed only (None), from ``start`` on."""
         self._asked, self._push_url = True, url
 
     def poll(self, cursor: str | None) -> Batch:
@@ -229,6 +237,10 @@ class TelstraV3:
             if self._number is None:
                 self.start()
             answer = self._send(outbound)
+            if isinstance(answer, Answer) and refuses_notices(answer) and self._notices:
+                self._notices = False
+                _log.warning("%s: Telstra tells no delivery on this plan; it is asked no more", self._channel)
+                answer = self._send(outbound)
             if isinstance(answer, Answer) and verdict(answer) is Verdict.NO_NUMBER and self._look_again():
                 answer = self._send(outbound)
         except ConfigError as problem:
@@ -252,12 +264,14 @@ class TelstraV3:
         return BadCredentials(f"{describe(answer)}; check {WHO}")
 
     def _send(self, outbound: Outbound) -> Answer | NoAnswer:
-        body = {
+        body: dict[str, object] = {
             "to": national(outbound.recipient),
             "from": national(self._own_number()),
             "messageContent": outbound.text,
             "tags": [tag_of(outbound)],
         }
+        if self._push_url is not None and self._notices:
+            body |= {"deliveryNotification": True, "statusCallbackUrl": self._push_url}
         return self._ask("POST", "/messages", body)
 
     def _look_again(self) -> bool:
@@ -338,9 +352,9 @@ class TelstraV3:
         message, kind = f"{failed}: {describe(answer)}", verdict(answer)
         if kind is Verdict.CREDENTIALS:
             return CredentialsError(f"{message}; check {WHO}")
-        if kind is Verdict.NO_NUMBER:
-            return NotProvisioned(message)
         wait = answer.retry_after(self._clock.now())
+        if kind is Verdict.NO_NUMBER:
+            return NotProvisioned(message, retry_after=wait)
         if kind is Verdict.ACCOUNT:
             return TransportError(
                 f"{message}: see to the account or its plan at dev.telstra.com", retry_after=wait or A_MINUTE

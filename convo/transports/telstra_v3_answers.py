@@ -105,7 +105,10 @@ class VirtualNumber:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message of a listing as far as it is understood. ``tags`` None: the listing does not tell them."""
+    """A message of a listing as far as it is understood. ``tags`` None: the listing does not tell them.
+
+    ``notified``: its sender asked to be told of the delivery; of others Telstra says no more than ``sent``.
+    """
 
     message_id: str
     sender: Address = field(repr=False)
@@ -116,6 +119,7 @@ class Entry:
     at: datetime
     tags: tuple[str, ...] | None = None
     raw: str = field(default="", repr=False)
+    notified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,12 @@ def verdict(answer: Answer) -> Verdict:
         return VERDICT_OF_CODE[code]
     fallback = Verdict.GIVE_UP if 400 <= status < 500 else Verdict.LATER
     return VERDICT_OF_STATUS.get(status, fallback)
+
+
+def refuses_notices(answer: Answer) -> bool:
+    """Whether a send is refused because it asks to be told of the delivery, which is for paid plans."""
+    refused = 400 <= answer.status < 500
+    return refused and _error(answer)[1] in ("deliveryNotification", "statusCallbackUrl")
 
 
 def read_sent(answer: Answer) -> SendResult:
@@ -267,6 +277,7 @@ def _entry(item: object) -> Entry | None:
         at=at,
         tags=tuple(map(str, tags)) if isinstance(tags, list) else None,
         raw=json.dumps(item),
+        notified=item.get("deliveryNotification") is True,
     )
 
 

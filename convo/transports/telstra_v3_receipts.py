@@ -15,6 +15,9 @@ FIRST_LOOK = timedelta(seconds=10)
 SELDOM = timedelta(minutes=5)
 GIVE_UP_AFTER = timedelta(days=2)
 """Receipts of other carriers may never come; Telstra itself tries for at most a day."""
+UNTOLD_AFTER = timedelta(minutes=15)
+"""Telstra tries for ten minutes (retryTimeout); of what is ``sent`` by then, and whose delivery nobody asked
+to be told, it says no more."""
 TIMES = 2
 """So often a final status is told: the first time may be before what the send said was stored."""
 MARGIN = timedelta(minutes=1)
@@ -78,7 +81,7 @@ class Receipts:
                 if not each.message_id or times >= TIMES:
                     continue
                 found.append(Receipt(self._channel, each.message_id, status, None, each.raw))
-            elif now - each.at > GIVE_UP_AFTER:
+            elif now - each.at > (GIVE_UP_AFTER if each.notified else UNTOLD_AFTER):
                 continue
             if told.get(each.message_id, 0) < TIMES:
                 open_since = each.at if open_since is None else min(open_since, each.at)

@@ -23,7 +23,7 @@ from convo import transports
 from convo.cli.transport import command as transport_command
 from convo.emulators.telstra_v2 import NUMBER, TelstraV2Emulator
 from convo.errors import ConfigError, ConvoError, CredentialsError, NotProvisioned, TransportError
-from convo.messages import Address, Inbound, Outbound, Unreadable
+from convo.messages import Address, Inbound, Outbound, Status, Unreadable
 from convo.transports.base import BadCredentials, Batch, GiveUp, RetryLater, SendResult, Sent, Unknown
 from convo.transports.http import Door
 from convo.transports.telstra_v2 import KEEP, Settings, TelstraV2, create
@@ -452,67 +452,6 @@ def refusal(code: str, message: str = "") -> str:
 IMPOSSIBLE = json.dumps(
     {"messages": [{"to": SENDER, "deliveryStatus": "DeliveryImpossible", "code": "TO-MSISDN-NOT-VALID"}]}
 )
-GATEWAY = json.dumps(
-    {"fault": {"faultstring": "Spike arrest violation", "detail": {"errorcode": "SpikeArrestViolation"}}}
-)
-EXCHANGES: list[tuple[int, str, type, str]] = [
-    (400, refusal("TO-MSISDN-NOT-VALID"), GiveUp, "TO-MSISDN-NOT-VALID"),
-    (400, IMPOSSIBLE, GiveUp, "TO-MSISDN-NOT-VALID"),
-    (400, refusal("TO-MSISDN-TOO-LONG"), GiveUp, "TO-MSISDN-TOO-LONG"),
-    (400, refusal("FROM-MSISDN-TOO-LONG"), GiveUp, "FROM-MSISDN-TOO-LONG"),
-    (400, refusal("SENDER-MISSING"), GiveUp, "SENDER-MISSING"),
-    (400, refusal("BODY-MISSING"), GiveUp, "BODY-MISSING"),
-    (400, refusal("BODY-TOO-LONG"), GiveUp, "BODY-TOO-LONG"),
-    (400, refusal("BODY-NOT-VALID"), GiveUp, "BODY-NOT-VALID"),
-    (400, refusal("DELIVERY-IMPOSSIBLE"), GiveUp, "DELIVERY-IMPOSSIBLE"),
-    (400, refusal("NOT-PROVISIONED"), RetryLater, "NOT-PROVISIONED"),
-    (400, refusal("TECH-ERR"), GiveUp, "TECH-ERR"),
-    (400, refusal("TOO MANY DESTINATIONS"), GiveUp, "TOO MANY DESTINATIONS"),
-    (400, refusal("FREE-TRIAL-NO-BNUM"), GiveUp, "FREE-TRIAL-NO-BNUM"),
-    (400, refusal("FREE-TRIAL-INVALID-BNUM"), GiveUp, "FREE-TRIAL-INVALID-BNUM"),
-    (400, refusal("DR-NOTIFY-URL-MISSING"), GiveUp, "DR-NOTIFY-URL-MISSING"),
-    (400, "Request flagged as containing suspicious content", GiveUp, "suspicious content"),
-    (400, refusal("SOMETHING-NEW"), GiveUp, "SOMETHING-NEW"),
-    (401, refusal("TECH-ERR", "no apiproduct match"), BadCredentials, "TELSTRA_CLIENT_ID"),
-    (403, refusal("SpikeArrest"), RetryLater, "SPIKEARREST"),
-    (403, GATEWAY, RetryLater, "SPIKEARREST"),
-    (403, refusal("MSG_Monetization_ERR"), RetryLater, "quota"),
-    (403, refusal("", "account does not have permission"), BadCredentials, "TELSTRA_CLIENT_ID"),
-    (403, "<html>", RetryLater, "403"),
-    (404, refusal("RESOURCE-NOT-FOUND"), RetryLater, "RESOURCE-NOT-FOUND"),
-    (404, refusal("TO-MSISDN-NOT-VALID"), GiveUp, "TO-MSISDN-NOT-VALID"),
-    (405, "", GiveUp, "405"),
-    (409, refusal("Active Days Max"), GiveUp, "409"),
-    (415, "", GiveUp, "415"),
-    (422, "", GiveUp, "422"),
-    (429, "", RetryLater, "429"),
-    (500, refusal("TECH-ERR"), RetryLater, "TECH-ERR"),
-    (500, refusal("BODY-MISSING"), RetryLater, "500"),
-    (501, "", RetryLater, "501"),
-    (502, "<html>", Unknown, "502"),
-    (503, "<html>", RetryLater, "503"),
-    (504, "", Unknown, "504"),
-    (302, "", RetryLater, "TELSTRA_BASE_URL"),
-    (200, "{}", Unknown, "200"),
-    (201, "<html>", Unknown, "201"),
-    (201, IMPOSSIBLE, GiveUp, "TO-MSISDN-NOT-VALID"),
-    (201, '{"messages": [{"to": "x"}]}', Sent, ""),
-]
-
-
-@pytest.mark.parametrize(("status", "body", "kind", "reason"), EXCHANGES)
-def test_what_telstra_says_to_a_send(
-    transport: TelstraV2, emulator: TelstraV2Emulator, status: int, body: str, kind: type, reason: str
-) -> None:
-    emulator.fault("answer", on="send", times=0, status=status, body=body, headers={"Retry-After": "9"})
-    result = transport.send(outbound(text="canary-body"))
-    assert type(result) is kind
-    if not isinstance(result, Sent):
-        assert reason in result.reason
-        assert "canary" not in result.reason
-        assert SENDER not in result.reason
-    if isinstance(result, RetryLater) and "NOT-" not in result.reason:
-        assert result.after == timedelta(seconds=9)
 
 
 @pytest.mark.parametrize(
@@ -552,6 +491,115 @@ def test_a_recipient_that_cannot_be_reached_adds_no_days(
     held = transport.subscription()
     assert held is not None
     assert held.active_days == 30
+
+
+# Receipts, by the status call
+
+
+def test_what_became_of_a_send_is_asked_after_ten_seconds_and_told_once(
+    transport: TelstraV2, emulator: TelstraV2Emulator, watch: Watch
+) -> None:
+    result = transport.send(outbound())
+    assert isinstance(result, Sent)
+    assert transport.poll(None) == Batch()
+    assert emulator.calls("status") == 0
+    watch.go_on(seconds=10)
+    batch = transport.poll("kept")
+    told = [(one.channel, one.provider_id, one.status, one.at) for one in batch.receipts]
+    assert (told, batch.cursor) == ([("sms", result.provider_id, Status.DELIVERED, NOON)], "kept")
+    watch.go_on(hours=1)
+    assert transport.poll(None) == Batch()
+    assert emulator.calls("status") == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("DELIVRD", Status.DELIVERED),
+        ("READ", Status.DELIVERED),
+        ("EXPIRED", Status.EXPIRED),
+        ("DELETED", Status.FAILED),
+        ("UNDVBL", Status.FAILED),
+        ("REJECTED", Status.FAILED),
+        ("REJECTD", Status.FAILED),
+    ],
+)
+def test_every_final_status(
+    transport: TelstraV2, emulator: TelstraV2Emulator, watch: Watch, word: str, status: Status
+) -> None:
+    transport.send(outbound())
+    watch.go_on(seconds=10)
+    emulator.fault("answer", on="status", status=200, body=json.dumps([{"deliveryStatus": word}]))
+    assert [one.status for one in transport.poll(None).receipts] == [status]
+
+
+def test_statuses_that_stay_open_are_asked_ever_more_seldom_and_given_up(
+    transport: TelstraV2, emulator: TelstraV2Emulator, watch: Watch
+) -> None:
+    transport.send(outbound())
+    emulator.fault("answer", on="status", times=0, status=200, body='[{"deliveryStatus": "PEND"}]')
+    for _ in range(3600):
+        watch.go_on(seconds=1)
+        assert transport.poll(None) == Batch()
+    assert emulator.calls("status") <= 12
+    for _ in range(3 * 24):
+        watch.go_on(hours=1)
+        transport.poll(None)
+    asked = emulator.calls("status")
+    watch.go_on(hours=1)
+    transport.poll(None)
+    assert emulator.calls("status") == asked
+
+
+def test_one_question_a_poll_and_none_before_a_text(
+    transport: TelstraV2, emulator: TelstraV2Emulator, watch: Watch
+) -> None:
+    for number in range(3):
+        transport.send(outbound(text=str(number)))
+    watch.go_on(seconds=30)
+    emulator.text(SENDER, "START")
+    assert transport.poll(None).receipts == ()
+    assert emulator.calls("status") == 0, "texts come first"
+    found = [transport.poll(None).receipts for _ in range(4)]
+    assert [len(one) for one in found] == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("kind", ["spike", "drop", "hold", "html"])
+def test_a_question_that_fails_holds_up_no_text(
+    transport: TelstraV2, emulator: TelstraV2Emulator, watch: Watch, kind: str
+) -> None:
+    transport.send(outbound())
+    watch.go_on(seconds=10)
+    emulator.fault(kind, on="status")
+    assert transport.poll(None) == Batch()
+    emulator.text(SENDER, "START")
+    assert len(transport.poll(None).messages) == 1
+    watch.go_on(seconds=61)
+    assert [one.status for one in transport.poll(None).receipts] == [Status.DELIVERED]
+
+
+def test_a_message_that_telstra_does_not_know_is_let_go(
+    transport: TelstraV2, emulator: TelstraV2Emulator, watch: Watch
+) -> None:
+    transport.send(outbound())
+    watch.go_on(seconds=10)
+    emulator.fault("answer", on="status", status=404, body=refusal("OLD-NONEXISTANT-MESSAGE-ID"))
+    for _ in range(3):
+        assert transport.poll(None) == Batch()
+        watch.go_on(hours=1)
+    assert emulator.calls("status") == 1
+
+
+def test_pushed_receipts_are_not_asked_for(emulator: TelstraV2Emulator, watch: Watch) -> None:
+    transport = connect(emulator, watch)
+    transport.push_to("http://127.0.0.1:9/x")
+    transport.start()
+    transport.send(outbound())
+    watch.go_on(seconds=60)
+    for _ in range(4):
+        transport.poll(None)
+    assert emulator.calls("status") == 0
+    transport.close()
 
 
 # The subscription
