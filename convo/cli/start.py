@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from convo.engine.machine import CompiledFlow
     from convo.flow.model import Flow
-    from convo.runtime.start import Outcome, Wish
+    from convo.runtime.start import Wish
 
 _DELIMITERS = (",", ";", "\t")
 
@@ -237,25 +238,33 @@ def _start(wishes: Sequence[Wish], where: _Where, compiled: CompiledFlow) -> int
             )
             raise ConfigError(f"no run has served the channel '{channel}' on {path}; {hint}")
         starter = Starter(store, store.views, compiled, channel, uuid.uuid4().hex, where.longest)
-        for outcome in _with_progress(starter.start(wishes, SystemClock().now()), len(wishes)):
-            if outcome.refused is None:
-                started += 1
-            else:
+        with _progress(len(wishes)) as (advance, say):
+            for outcome in starter.start(wishes, SystemClock().now()):
+                advance()
                 wish = outcome.wish
-                click.echo(f"{wish.place} ({mask(wish.number)}): {outcome.refused}", err=True)
+                if outcome.refused is None:
+                    started += 1
+                else:
+                    say(f"{wish.place} ({mask(wish.number)}): {outcome.refused}")
     finally:
         store.close()
     return started
 
 
-def _with_progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
-    """Pass the outcomes on, with a bar on a terminal."""
+@contextmanager
+def _progress(total: int) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
+    """Yield how to go one further, and how to say something: above the bar, where a terminal shows one."""
     import sys
 
     if total < 2 or not sys.stderr.isatty():
-        yield from outcomes
+        yield lambda: None, lambda text: click.echo(text, err=True)
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(outcomes, "starting", total=total, console=Console(stderr=True), transient=True)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=total)
+        yield (
+            lambda: bar.advance(task),
+            lambda text: bar.console.print(text, markup=False, highlight=False, soft_wrap=True),
+        )
