@@ -102,7 +102,7 @@ class _Reading:
             silence=self._silence(),
             twin_choices=reader.choices.setdefault(name.position, {}),
         )
-        if (question.tries is None) is not (question.out_of_tries is None):
+        if not self._both("tries", "out_of_tries"):
             hint = "write both: how many tries, and the state after the last one"
             reader.add(problem("F026", "'tries' and 'out_of_tries' belong together", name, hint=hint))
         outcomes = question.outcomes
@@ -251,6 +251,10 @@ class _Reading:
             return None
         return int(written)
 
+    def _both(self, one: str, other: str) -> bool:
+        """Return whether both keys are written or neither, rightly or not."""
+        return (self._pick(one) is None) is (self._pick(other) is None)
+
     def _target(self, key: str) -> Arm | None:
         written = self._one(key)
         to = None if written is None else self.reader.goes_to(written, key)
@@ -299,7 +303,7 @@ class _Reading:
             return Silence()
         reminder = self.reader.listed(self._pick("reminder"))
         no_answer = self._target("no_answer")
-        if (after is None) is not (no_answer is None):
+        if not self._both("no_answer_after", "no_answer"):
             hint = "write both: after how long, and the state to go to"
             self.reader.add(
                 problem("F026", "'no_answer_after' and 'no_answer' belong together", self.name, hint=hint)

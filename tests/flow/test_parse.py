@@ -340,3 +340,18 @@ def test_what_is_no_flow_at_all(text: str) -> None:
 def test_a_long_chain_of_steps_is_read() -> None:
     cards = "".join(f"  s{number}:\n    reply: Hi.\n" for number in range(3000))
     assert len(flow_of(f"flow: long\nstates:\n{cards}  done:\n    end: complete\n").states) == 3001
+
+
+@pytest.mark.parametrize(
+    "pair", [("tries: 3", "out_of_tries: gon"), ("no_answer_after: 2d", "no_answer: gon")]
+)
+def test_a_misspelt_state_for_every_question_is_told_once(pair: tuple[str, str]) -> None:
+    text = "\n  ".join(["flow: f", *pair]).replace("flow: f", "flow: f\nevery_question:") + "\nstates:\n"
+    for name in ("one", "two"):
+        text += f"  {name}:\n    ask: How many?\n    answer: number 1 to 5\n"
+    with pytest.raises(FlowError) as told:
+        flow_of(text + "  gone:\n    reply: Bye.\n    end: gone\n")
+    found = [(each.code, each.position.line) for each in told.value.problems]
+    assert ("F012", 4) in found
+    assert [each for each in found if each[0] == "F026"] == []
+    assert len([each for each in found if each[0] == "F012"]) == 1
