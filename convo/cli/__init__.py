@@ -14,6 +14,7 @@ from convo.errors import ConvoError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "new": ("convo.cli.new", "Write a flow to begin with, and transcripts that pass."),
     "run": ("convo.cli.run", "Run a flow: receive texts, answer them, until stopped."),
+    "worker": ("convo.cli.worker", "Step what a run elsewhere receives, beside other workers."),
     "start": ("convo.cli.start", "Open conversations from our side, with one person or a list."),
     "chat": ("convo.cli.chat", "Text with a flow on a simulated phone; nothing is kept."),
     "studio": ("convo.cli.studio", "Try a flow on a page in the browser: phones, diagram, timers."),

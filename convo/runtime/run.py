@@ -192,7 +192,6 @@ class Runtime:
         self.halt.stop()
         for worker in self._workers():
             worker.wake()
-        self._together.close()
         # What hangs is most likely a poll; the steps come first, so that it cannot use up their time.
         for thread in reversed(self._threads):
             if thread.is_alive():  # a signal may come before the last one was started
@@ -201,6 +200,7 @@ class Runtime:
             # Where one hangs, whoever takes over has to reckon with what it may still do.
             for role in self._roles:
                 role.release()
+        self._together.close()
         for channel in self._channels:
             channel.transport.close()
         self._services.close()

@@ -72,11 +72,12 @@ def due_timers(
         return Due((), (), next_at)
     rows = [row for row in store.due(now, BATCH + len(held)) if row.id not in held]
     groups: dict[tuple[str, Address, int], list[Waiting]] = {}
+    heard = {channel: hearing(channel) for channel in {row.channel for row in rows} & set(channels)}
     for row in rows:
         event = row.event
         if not isinstance(event, TimerFired) or row.channel not in channels:
             continue
-        if not hearing(row.channel).covers(event.due_at, now):
+        if not heard[row.channel].covers(event.due_at, now):
             continue
         groups.setdefault((row.channel, row.sender, event.entry), []).append(row)
     fire: list[Waiting] = []

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from convo.runtime.timers import Heard
 from convo.runtime.worker import Loop
+
+if TYPE_CHECKING:
+    from convo.store.postgres_notices import Listener
+    from convo.store.postgres_shared import Shared
 
 STAND_BY = timedelta(seconds=1)
 """How often a process that stands by looks whether the role is free."""
@@ -96,6 +100,37 @@ class NobodyElse:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class Others:
+    """The other processes on a store in PostgreSQL."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._listener: Listener | None = None
+
+    def role(self, name: str) -> Role:
+        """Return a role by its name."""
+        return self._shared.lease(name)
+
+    def tell_heard(self, channel: str, heard: Heard) -> None:
+        """Tell the others what has been heard on a channel that we serve."""
+        self._shared.tell_heard(channel, heard.polled_at, heard.pushed, heard.since)
+
+    def heard(self, channel: str) -> Heard:
+        """Return what whoever serves the channel has told last."""
+        return Heard(*self._shared.heard(channel))
+
+    def listen(self, on_notice: Callable[[str], None]) -> None:
+        """Call ``on_notice`` whenever another process commits something: ``outbox`` or ``calls``."""
+        self._listener = self._shared.listener(on_notice)
+        self._listener.start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._listener is not None:
+            self._listener.stop()
+        self._shared.close()
 
 
 class Gated:

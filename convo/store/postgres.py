@@ -50,6 +50,7 @@ from convo.store.postgres_access import (
     telling,
     whole,
 )
+from convo.store.postgres_queue import wake
 from convo.store.postgres_schema import bring_up
 from convo.store.privacy import forget, prune
 from convo.store.removed import Removed
@@ -88,7 +89,7 @@ logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 class PostgresStore:
     """A store in the schema of a database that the address names (its ``search_path``, usually public)."""
 
-    def __init__(self, url: str, *, in_commit: Wake | None = None, connections: int = CONNECTIONS) -> None:
+    def __init__(self, url: str, *, in_commit: Wake = wake, connections: int = CONNECTIONS) -> None:
         """Open or make the store, bringing an older schema up to date.
 
         Raises:
@@ -411,10 +412,9 @@ class PostgresStore:
 
     def _wake(self, db: Connection, rows: Iterable[Row]) -> None:
         """Have the partitions of these rows stepped once this transaction is committed."""
-        if self.in_commit is not None:
-            wanted = sorted({row["partition"] for row in rows})
-            if wanted:
-                self.in_commit(db, wanted)
+        wanted = sorted({row["partition"] for row in rows})
+        if wanted:
+            self.in_commit(db, wanted)
 
     def _telling(self) -> contextlib.AbstractContextManager[None]:
         return telling(self.url, self._lost)

@@ -6,6 +6,7 @@ from psycopg import errors
 
 from convo.errors import StoreError
 from convo.store.postgres_access import Connection, connect, shown, telling
+from convo.store.postgres_queue import install
 from convo.store.sqlfiles import migrations
 
 FOLDER = "postgres"
@@ -29,6 +30,7 @@ def bring_up(url: str) -> str:
             db.execute("CREATE TABLE IF NOT EXISTS convo_schema (version integer NOT NULL)")
             for script in migrations(FOLDER)[version:]:
                 _run(db, url, script)
+            install(db)
             db.execute("DELETE FROM convo_schema")
             db.execute("INSERT INTO convo_schema (version) VALUES (%s)", (len(migrations(FOLDER)),))
     return schema

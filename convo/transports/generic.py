@@ -43,7 +43,7 @@ from convo.transports.generic_answers import (
 )
 from convo.transports.generic_description import Call, Description, Fields, Means, Order, Poll, Webhook
 from convo.transports.http import Answer, Door, NoAnswer, NotJSON
-from convo.transports.oauth import ClientCredentials, TokenSource
+from convo.transports.oauth import ClientCredentials, Shelf, TokenSource
 
 MOST_PAGES = 200
 
@@ -74,6 +74,11 @@ class Generic:
 
     def __repr__(self) -> str:
         return f"<Generic {self.name!r} channel={self._channel!r}>"
+
+    def share_tokens(self, shelf: Shelf) -> None:
+        """Keep the access token, if there is one, where other processes with this account look for it."""
+        if self._tokens is not None:
+            self._tokens.share(shelf)
 
     def start(self) -> None:
         """See that texts can come at all, and get a token where there are tokens.

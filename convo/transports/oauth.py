@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from convo.clock import Clock
-from convo.errors import CredentialsError, TransportError
+from convo.errors import CredentialsError, StoreError, TransportError
 from convo.transports.http import Answer, Door, NoAnswer, NotJSON
 
 RENEW_AT = 0.9
@@ -37,6 +40,22 @@ class _Token:
     renew_at: datetime
 
 
+Fetch = Callable[[], tuple[str, datetime]]
+"""Asks the provider: the token, and when to ask for the next one."""
+
+
+class Shelf(Protocol):
+    """Where processes that share an account keep its token, so that one of them fetches it."""
+
+    def token(self, name: str, refused: str | None, now: datetime, fetch: Fetch) -> tuple[str, datetime]:
+        """Return a token that is good at ``now``, and until when; ``fetch`` if there is none but ``refused``.
+
+        Raises:
+            StoreError: the shelf is out of reach.
+        """
+        ...
+
+
 class TokenSource:
     """The token of one channel; any number of threads may ask, and one of them fetches."""
 
@@ -48,6 +67,11 @@ class TokenSource:
         self._scope = scope
         self._lock = threading.Lock()
         self._token: _Token | None = None
+        self._shelf: Shelf | None = None
+
+    def share(self, shelf: Shelf) -> None:
+        """Keep the token on a shelf that other processes look at, too."""
+        self._shelf = shelf
 
     def get(self, *, refused: str | None = None) -> str:
         """Return a token that is good by the clock; ``refused`` is one the provider would not take.
@@ -61,8 +85,21 @@ class TokenSource:
         with self._lock:
             held = self._token
             if held is None or held.value == refused or self._clock.now() >= held.renew_at:
-                self._token = held = self._fetch()
+                self._token = held = self._fetch() if self._shelf is None else self._shared(refused)
             return held.value
+
+    def _shared(self, refused: str | None) -> _Token:
+        def fetch() -> tuple[str, datetime]:
+            fetched = self._fetch()
+            return fetched.value, fetched.renew_at
+
+        assert self._shelf is not None
+        account = "\n".join((self._url, self._who.client_id, self._who.client_secret, self._scope))
+        name = hashlib.sha256(account.encode()).hexdigest()[:32]
+        try:
+            return _Token(*self._shelf.token(name, refused, self._clock.now(), fetch))
+        except StoreError as problem:
+            raise TransportError(f"no access token: {problem}") from problem
 
     def _fetch(self) -> _Token:
         asked_at = self._clock.now()

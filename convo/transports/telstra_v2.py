@@ -33,7 +33,7 @@ from convo.transports.base import (
     Unknown,
 )
 from convo.transports.http import Answer, Door, NoAnswer, check_url
-from convo.transports.oauth import ClientCredentials, TokenSource
+from convo.transports.oauth import ClientCredentials, Shelf, TokenSource
 from convo.transports.telstra_v2_answers import (
     A_MINUTE,
     Subscription,
@@ -258,6 +258,10 @@ class TelstraV2:
         if self._switch.url is not None:
             body["notifyURL"] = self._switch.url  # of its receipts; replies go where the subscription says
         return self._ask("POST", _SMS, body)
+
+    def share_tokens(self, shelf: Shelf) -> None:
+        """Keep the access token where other processes with this account look for it."""
+        self._token.share(shelf)
 
     def push_to(self, url: str | None) -> None:
         """Have replies and receipts pushed to ``url``, or wait to be polled (None), from ``start`` on.

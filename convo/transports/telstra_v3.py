@@ -31,7 +31,7 @@ from convo.transports.base import (
     Unknown,
 )
 from convo.transports.http import Answer, Door, NoAnswer
-from convo.transports.oauth import ClientCredentials, TokenSource
+from convo.transports.oauth import ClientCredentials, Shelf, TokenSource
 from convo.transports.telstra_v3_answers import (
     A_MINUTE,
     Entry,
@@ -163,6 +163,10 @@ class TelstraV3:
         _log.warning(
             "%s: replies are %s from now on", self._channel, f"pushed to {host}" if host else "listed only"
         )
+
+    def share_tokens(self, shelf: Shelf) -> None:
+        """Keep the access token where other processes with this account look for it."""
+        self._token.share(shelf)
 
     def push_to(self, url: str | None) -> None:
         """Have replies and receipts pushed to ``url`` as well, or listed only (None), from ``start`` on."""
