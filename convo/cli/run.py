@@ -34,7 +34,11 @@ FORMS = ("text", "json")
     metavar="NAME",
     help="console (this terminal, or a pipe), a name, or a description (FILE.yaml).  [default: console]",
 )
-@click.option("--store", metavar="PATH|memory", help="Where to remember.  [default: convo.db]")
+@click.option(
+    "--store",
+    metavar="PATH|URL|memory",
+    help="Where to remember: a file, or postgresql://USER@HOST/DATABASE.  [default: convo.db]",
+)
 @click.option(
     "--greet", multiple=True, metavar="NUMBER", help="Open the conversation with NUMBER; repeatable."
 )
@@ -61,6 +65,9 @@ FORMS = ("text", "json")
     metavar="TIME",
     help="How far back a new store begins, where texts are listed: 12h, 30d.  [default: 5m]",
 )
+@click.option(
+    "--no-steps", is_flag=True, help="Receive and deliver only: 'convo worker' on the same store steps."
+)
 @click.option("--log-level", type=click.Choice(LEVELS), help="What is logged on stderr.")
 @click.option("--log", type=click.Choice(FORMS), help="How it is logged.  [default: text]")
 def command(
@@ -76,6 +83,7 @@ def command(
     push: str | None,
     listen: str | None,
     since: str | None,
+    no_steps: bool,
     log_level: str | None,
     log: str | None,
 ) -> int:
@@ -88,6 +96,9 @@ def command(
     do TELSTRA_BASE_URL, TELSTRA_TOKEN_URL and TELSTRA_NUMBER from the environment.
 
     With --push the path of the webhook holds a secret, from KANNEL_PUSH_SECRET (TELSTRA_, TWILIO_ …).
+
+    On a store in PostgreSQL several runs may be at work: one polls and delivers a channel, the others stand
+    by, and all of them step.
 
     What stands on the command line goes before what stands in the file of --config.
 
@@ -112,6 +123,7 @@ def command(
             push=push,
             listen=listen,
             since=since,
+            no_steps=no_steps,
         )
     )
 

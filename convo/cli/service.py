@@ -51,7 +51,8 @@ from convo.runtime.health import Health, published
 from convo.runtime.log import configure, origin
 from convo.runtime.policy import Unknowns
 from convo.runtime.run import Channel, Runtime
-from convo.store import open_store
+from convo.runtime.together import Others, Together
+from convo.store import is_postgres, open_store
 from convo.transports import create as create_transport
 from convo.transports import names as transport_names
 from convo.transports.base import Transport
@@ -81,6 +82,7 @@ class Options:
     push: str | None = None
     listen: str | None = None
     since: str | None = None
+    no_steps: bool = False
 
 
 def serve(options: Options) -> int:
@@ -118,6 +120,7 @@ def _serve(options: Options, signals: Signals) -> int:
         store = open_store(config.store)
         ends.callback(store.close)
         store.lock_for_run()
+        together = _together(config, transports)
         web = Web(config, transports, store)
         warn_of_lost_states(store, config)
         if isinstance(phone, Terminal):
@@ -154,6 +157,8 @@ def _serve(options: Options, signals: Signals) -> int:
             patience=timedelta(seconds=3) if has_phone else timedelta(minutes=10),
             services=HttpServices(config.services, clock),
             keep=config.keep,
+            together=together,
+            steps=not options.no_steps,
         )
         health = Health(runtime, clock)
         ends.enter_context(published(health, config.health_file, config.health_port))
@@ -161,9 +166,22 @@ def _serve(options: Options, signals: Signals) -> int:
         for each in config.channels:
             served = ", ".join(each.flows.flows)
             _log.info(
-                "start: %s on %s, store %s", served, each.name, config.store, extra={"channel": each.name}
+                "start: %s on %s, store %s", served, each.name, store.path, extra={"channel": each.name}
             )
         return _run(options, config, runtime, web, phone, network, signals)
+
+
+def _together(config: Config, transports: Mapping[str, Transport]) -> Together | None:
+    """Return the other processes on the store, where there may be any, and share with them what is ours."""
+    if not is_postgres(config.store):
+        return None
+    from convo.store.postgres_shared import Shared
+
+    shared = Shared(config.store)
+    for transport in transports.values():
+        if hasattr(transport, "share_tokens"):
+            transport.share_tokens(shared)
+    return Others(shared)
 
 
 def check_services(config: Config) -> None:
@@ -255,6 +273,10 @@ def _config(options: Options) -> Config:
         config = replace(config, web=None)
     if options.once:
         check_once(config)
+    if options.no_steps and not is_postgres(options.store or config.store):
+        raise ConfigError(
+            "--no-steps goes with a store in PostgreSQL, on which a 'convo worker' steps: else nobody does"
+        )
     channels = config.channels
     if options.poll is not None:
         channels = tuple(replace(each, poll=timedelta(seconds=options.poll)) for each in channels)

@@ -14,11 +14,9 @@ from convo.errors import ConfigError, ConvoError
 from convo.runtime.config import read_config
 from convo.runtime.log import configure, origin
 from convo.runtime.process import Processor
-from convo.runtime.queue import StepWorker
 from convo.runtime.together import Others
 from convo.runtime.worker import Halt
-from convo.store import open_store
-from convo.store.postgres_shared import Shared
+from convo.store import is_postgres, open_store
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +29,7 @@ def work(path: Path, written: str | None, at_once: int, log_level: str | None, l
     """
     config = read_config(path, os.environ, accounts=False)
     spec = written or config.store
-    if not spec.startswith(("postgresql://", "postgres://")):
+    if not is_postgres(spec):
         raise ConfigError(
             f"the store {spec} belongs to one process: workers share one in PostgreSQL. Write"
             " 'store: postgresql://…' into the file, or name it with --store"
@@ -39,13 +37,15 @@ def work(path: Path, written: str | None, at_once: int, log_level: str | None, l
     configure(log_level or config.log_level or "info", log or config.log)
     clock, halt = SystemClock(), Halt()
     store = open_store(spec)
-    shared = Shared(store.url)
+    # These need the extra, which an open store has.
+    from convo.runtime.queue import StepWorker
+    from convo.store.postgres_shared import Shared
+
+    shared = Shared(spec)
     try:
         flows = {each.name: each.flows for each in config.channels}
         processor = Processor(store, flows, hearing=Others(shared).heard)
-        worker = StepWorker(
-            store, shared, processor, clock, halt, url=store.url, at_once=at_once
-        )
+        worker = StepWorker(store, shared, processor, clock, halt, url=spec, at_once=at_once)
         with Signals() as signals:
             try:
                 worker.start()

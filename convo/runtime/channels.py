@@ -151,7 +151,7 @@ class Polling(_Apart):
         early = self._too_early(now) or self._resting(now)
         if early is not None:
             return early
-        self._state.standby = not self._role.held()
+        self._note_standby(not self._role.held())
         if self._state.standby and not self._receiver.in_hand:
             return now + STAND_BY
         self._hurried = False
@@ -173,6 +173,13 @@ class Polling(_Apart):
             self._state.trouble = str(trouble)
             self._state.failed_polls += 1
         return next_at
+
+    def _note_standby(self, standby: bool) -> None:
+        if standby and not self._state.standby:
+            _log.info("%s is served by another process; standing by", self._state.channel.name)
+        elif self._state.standby and not standby:
+            _log.info("%s is served here now", self._state.channel.name)
+        self._state.standby = standby
 
     def _resting(self, now: datetime) -> datetime | None:
         until = self._rests_until

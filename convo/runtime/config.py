@@ -32,6 +32,7 @@ from convo.runtime.config_shape import (
 )
 from convo.runtime.policy import LONGEST_MESSAGE, Limits
 from convo.runtime.push import Lacks, NotPushable, WebConfig, check_push
+from convo.store import is_postgres
 from convo.transports import create as create_transport
 from convo.transports import names as transport_names
 from convo.transports.base import Transport
@@ -264,7 +265,7 @@ class _Reading:
     def store(self, written: Scalar | None) -> str:
         if written is None:
             return str(self.folder / STORE)
-        return "memory" if written == "memory" else str(self.folder / written)
+        return str(written if written == "memory" or is_postgres(written) else self.folder / written)
 
     def add(self, code: str, message: str, at: Scalar, hint: str = "", *, warning: bool = False) -> None:
         found = problem(code, message, at, hint=hint)

@@ -45,9 +45,7 @@ class Listener:
         while not self._ended.is_set():
             try:
                 with self._connect() as connection:
-                    connection.execute(
-                        sql.SQL("LISTEN {}").format(sql.Identifier(_channel(connection)))
-                    )
+                    connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(_channel(connection))))
                     while not self._ended.is_set():
                         for notice in connection.notifies(timeout=LOOK):
                             self._on_notice(notice.payload)

@@ -239,7 +239,9 @@ class ByHand(Protocol):
 
 
 class Viewed(Store, Protocol):
-    """A store that can be looked at without being opened anew."""
+    """A store that can be looked at without being opened anew. ``path`` names it, without any password."""
+
+    path: str
 
     @property
     def views(self) -> Views:

@@ -80,9 +80,7 @@ def test_each_partition_that_is_woken_is_stepped_and_nothing_is_left(
     assert steps.stepped.count(3) == 1, "one wake-up a partition waits"
 
 
-def test_a_wake_up_is_not_lost_between_its_check_and_the_commit(
-    postgres_url: str, shared: Shared
-) -> None:
+def test_a_wake_up_is_not_lost_between_its_check_and_the_commit(postgres_url: str, shared: Shared) -> None:
     shared.wake([7])
     steps = Steps()
     committed = threading.Event()
@@ -144,9 +142,7 @@ def test_the_tick_of_a_dead_worker_holds_up_no_other(postgres_url: str, shared: 
         assert until(lambda: 2 in steps.stepped)
 
 
-def test_it_ends_within_two_seconds_and_wakes_what_it_leaves(
-    postgres_url: str, shared: Shared
-) -> None:
+def test_it_ends_within_two_seconds_and_wakes_what_it_leaves(postgres_url: str, shared: Shared) -> None:
     class Endless(Steps):
         def process(self, partition: int, now: datetime) -> datetime | None:
             super().process(partition, now)

@@ -20,6 +20,14 @@ from convo.transports.oauth import ClientCredentials, TokenSource
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 PATIENCE = timedelta(seconds=0.4)
+OUTBOUND = (
+    "INSERT INTO outbox (channel, recipient, text, kind, created_at, changed_at, next_at, partition)"
+    " SELECT 'sms', '+61400000001', 'Hello.', 'reply', '', '', '', 1 FROM generate_series(1, 2)"
+)
+CALL = (
+    "INSERT INTO calls (channel, sender, number, entry, service, given, key, created_at, next_at, partition)"
+    " VALUES ('sms', '+61400000001', 1, 1, 'weather', '{}', 'k', '', '', 1)"
+)
 
 
 Leases = Callable[..., Lease]
@@ -84,9 +92,7 @@ def test_who_takes_over_from_one_that_may_be_alive_waits(shared: Shared, lease: 
     assert not other.alone
 
 
-def test_who_takes_over_from_a_killed_process_acts_at_once(
-    postgres_url: str, lease: Leases
-) -> None:
+def test_who_takes_over_from_a_killed_process_acts_at_once(postgres_url: str, lease: Leases) -> None:
     code = (
         "import sys, time\n"
         "from convo.store.postgres_shared import Shared\n"
@@ -128,10 +134,10 @@ def test_a_commit_is_told_to_whoever_listens_once_it_is_done(shared: Shared) -> 
         deadline = time.monotonic() + 10
         while not heard.wait(0.05) and time.monotonic() < deadline:
             with connection.transaction():
-                connection.execute("INSERT INTO outbox VALUES (1), (2)")
+                connection.execute(OUTBOUND)
         told.clear()
         with connection.transaction():
-            connection.execute("INSERT INTO calls VALUES (1)")
+            connection.execute(CALL)
             heard.clear()
             assert not heard.wait(0.1), "not before the commit"
         assert heard.wait(5)
@@ -139,9 +145,7 @@ def test_a_commit_is_told_to_whoever_listens_once_it_is_done(shared: Shared) -> 
     assert set(told) == {"calls"}
 
 
-def test_what_was_heard_is_known_to_those_that_do_not_poll(
-    shared: Shared, postgres_url: str
-) -> None:
+def test_what_was_heard_is_known_to_those_that_do_not_poll(shared: Shared, postgres_url: str) -> None:
     other = Shared(postgres_url)
     assert other.heard("sms") == (None, False, None)
     shared.tell_heard("sms", NOON, False, NOON - timedelta(hours=1))
