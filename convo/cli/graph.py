@@ -20,7 +20,7 @@ import click
 def command(flow: Path, form: str | None, output: Path | None, everything: bool) -> None:
     """Draw FLOW: its states as boxes, its transitions as arrows, timers dashed, ends doubled.
 
-    Mermaid and DOT are written by convo itself; SVG and PNG need Graphviz.
+    Mermaid and DOT are written by convo itself; SVG and PNG need Graphviz, or the extra 'pictures'.
     """
     from convo.analysis.graph import graph_of
     from convo.analysis.graph_formats import dot, mermaid

@@ -8,10 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
+from convo.analysis import graphviz
 from convo.analysis.graph import Edge, Graph, Kind, Node, graph_of
 from convo.analysis.graph_formats import dot, mermaid
 from convo.cli import main
@@ -220,8 +222,11 @@ def test_without_graphviz_the_error_names_the_package(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(graphviz, "PORT", "no-such-program")
     assert main(["graph", str(ROOT / "flows" / "stopwatch.yaml"), "--format", "svg"]) == 2
-    assert "install Graphviz" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "pip install 'convo[pictures]'" in said
+    assert "install Graphviz" in " ".join(said.split())
 
 
 def test_problems_of_the_flow_end_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -246,6 +251,34 @@ def test_graphviz_draws_every_flow(path: Path, tmp_path: Path) -> None:
         text = target.read_text(encoding="utf-8")
         assert "<svg" in text
         assert 'id="begin"' in text
+
+
+@pytest.fixture
+def without_dot(monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which(graphviz.PORT, path=sysconfig.get_path("scripts")) is None:
+        reason = "the extra 'pictures' is not installed"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    monkeypatch.setenv("PATH", "")
+
+
+@pytest.mark.usefixtures("without_dot")
+def test_the_extra_escapes_what_looks_like_markup(tmp_path: Path) -> None:
+    target = tmp_path / "made.svg"
+    assert main(["graph", str(written(tmp_path, NASTY, "nasty")), "-o", str(target)]) == 0
+    assert "<script" not in target.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("without_dot")
+@pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.stem)
+def test_the_extra_draws_every_flow_without_graphviz(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "made.svg"
+    assert main(["graph", str(path), "-o", str(target), "--all"]) == 0
+    text = target.read_text(encoding="utf-8")
+    assert 'id="begin"' in text
+    assert 'font-family="Arial"' in text
+    png = tmp_path / "made.png"
+    assert main(["graph", str(path), "-o", str(png)]) == 0
+    assert png.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.usefixtures("needs_dot")
