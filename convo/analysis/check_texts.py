@@ -12,7 +12,7 @@ from convo.flow.model import Effects, State
 from convo.flow.problems import Position, Severity
 from convo.flow.template import Template
 from convo.flow.values import Type
-from convo.sms import cost, culprits
+from convo.sms import SUBSTITUTES, cheaper, cost, culprits, named
 
 WIDEST: Mapping[Type, int] = {
     Type.NUMBER: 3,
@@ -34,15 +34,8 @@ def too_long(looking: Looking) -> Iterator[Finding]:
     most = looking.flow.max_segments
     if most is None:
         return
-    longest = _longest(looking)
-    below = _below(looking)
-    for text, scope in _texts(looking):
-        for language, spoken in (("", text), *text.twins.items()):
-            choices = below.get((scope, text.source.position), {})
-            under = choices.get(language, choices.get("", ""))
-            written = f"{spoken.source}{under}"
-            sure = _TAGS.sub("", _FILLED.sub("", written))
-            full = _TAGS.sub("", _FILLED.sub(lambda each: "x" * longest.get(each[1], 0), written))
+    for text, scope, wordings in _written(looking):
+        for spoken, under, sure, full in wordings:
             price = cost(full)
             if price.segments <= most:
                 continue
@@ -53,13 +46,49 @@ def too_long(looking: Looking) -> Iterator[Finding]:
                 f"{what} takes {price.segments} segments ({price.encoding}){when}; max_segments is {most}"
             )
             at = text.source
-            hint = _cheaper(full) if spoken is text else f"its words in another language: {_cheaper(full)}"
+            hint = _shorter(full) if spoken is text else f"its words in another language: {_shorter(full)}"
             level = Severity.ERROR if certain else Severity.WARNING
             chat = _chat_with(looking, text)
             yield looking.finding(
                 "C005", message, scope, at.position, at.length, hint=hint, severity=level, chat=chat
             )
             break
+
+
+def dear(looking: Looking) -> Iterator[Finding]:
+    """Find texts that take more segments only for letters that can be written more cheaply."""
+    for text, scope, wordings in _written(looking):
+        for spoken, _, _, full in wordings:
+            plain, most = cheaper(full), looking.flow.max_segments
+            before, after = cost(full).segments, cost(plain).segments
+            if plain == full or (most is not None and before > most):
+                continue
+            found = [letter for letter in culprits(full) if letter in SUBSTITUTES]
+            other = "" if spoken is text else "in another language "
+            message = f"this text {other}takes {before} segments, and {after} if written plainly"
+            hint = "; ".join(named(letter) for letter in found[:3])
+            at = text.source
+            yield looking.finding("C018", message, scope, at.position, at.length, hint=hint)
+            break
+
+
+Wording = tuple[Template, str, str, str]
+"""A text in one language: what stands below it, and the whole with names left out and at their longest."""
+
+
+def _written(looking: Looking) -> Iterator[tuple[Template, str, list[Wording]]]:
+    """Yield each text with its scope and its wordings, the base language first."""
+    longest, below = _longest(looking), _below(looking)
+    for text, scope in _texts(looking):
+        choices = below.get((scope, text.source.position), {})
+        found: list[Wording] = []
+        for language, spoken in (("", text), *text.twins.items()):
+            under = choices.get(language, choices.get("", ""))
+            written = f"{spoken.source}{under}"
+            sure = _TAGS.sub("", _FILLED.sub("", written))
+            full = _TAGS.sub("", _FILLED.sub(lambda each: "x" * longest.get(each[1], 0), written))
+            found.append((spoken, under, sure, full))
+        yield text, scope, found
 
 
 def silent_ends(looking: Looking) -> Iterator[Finding]:
@@ -194,7 +223,9 @@ def _longest(looking: Looking) -> dict[str, int]:
     return found
 
 
-def _cheaper(text: str) -> str:
+def _shorter(text: str) -> str:
     found = culprits(text)
-    shown = " ".join(found[:5])
-    return f"{shown} make every segment 70 characters instead of 160" if found else "make it shorter"
+    if not found:
+        return "make it shorter"
+    shown = "; ".join(map(named, found[:5]))
+    return f"{shown}; with them a segment holds 70 characters instead of 160"

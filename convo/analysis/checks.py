@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from convo.analysis.check_data import broken, unset_names
-from convo.analysis.check_texts import silent_ends, too_long
+from convo.analysis.check_texts import dear, silent_ends, too_long
 from convo.analysis.check_time import circles, endless, never_fired
 from convo.analysis.check_words import carriers, hidden, left_out, opted_out, same_text
 from convo.analysis.findings import CODES, Finding, Ignore, Looking, ignores
@@ -99,7 +99,7 @@ Check = Callable[[Looking], Iterable[Finding]]
 
 CHECKS: tuple[Check, ...] = (
     *(never_left, unset_names, broken, opted_out, hidden, same_text, left_out),
-    *(too_long, silent_ends, circles, endless, never_fired, unreached, never_taken, cut_short),
+    *(too_long, dear, silent_ends, circles, endless, never_fired, unreached, never_taken, cut_short),
 )
 """Every check; those that may follow from others come last."""
 

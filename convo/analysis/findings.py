@@ -36,6 +36,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "C015": "an 'ignore' that gives no reason, or ignores nothing",
         "C016": "a chat that breaks down",
         "C017": "not everything could be tried",
+        "C018": "a text that takes more segments only for its typography",
     }
 )
 """What each code means. A code keeps its meaning for ever."""
@@ -47,6 +48,7 @@ LEVELS: Mapping[str, Severity] = MappingProxyType(
         "C002": Severity.ADVICE,
         "C014": Severity.ADVICE,
         "C017": Severity.ADVICE,
+        "C018": Severity.ADVICE,
     }
 )
 """How bad a finding is; those that are not named here are warnings, but for C005, which is an error."""

@@ -39,7 +39,7 @@ from convo.flow.model import (
     Tell,
     TimerRule,
 )
-from convo.flow.naming import name_problem, reserved_problem
+from convo.flow.naming import NAME, name_problem, reserved_problem
 from convo.flow.problems import FlowError, Position, Problem, nearest
 from convo.flow.reader import Scalar
 from convo.flow.template import Expression, Template, parse_expression, parse_template
@@ -131,6 +131,8 @@ class CardReader:
         if target in self.known:
             return str(target)
         hint = self.near_states(target)
+        if " " in target:
+            hint = f"to say that, write below it: reply: {' '.join(target.split())[:40]}"
         self.add(problem("F012", f"{key} names '{target}', which is no state", target, hint=hint))
         return None
 
@@ -366,6 +368,12 @@ class CardReader:
                 message = f"'{key}' means none of the answers: small and capital letters count here"
                 self.add(problem("F025", message, key, hint=f"write '{meant[0]}'"))
                 outcome = meant[0]
+            elif outcomes and NAME.fullmatch(key) and key not in self.names:
+                means = "no way in which it ends" if open_ended else "none of the answers"
+                near = nearest(key, outcomes)
+                code, known = ("F029" if open_ended else "F025"), () if near else sorted(outcomes)
+                self.add(problem(code, f"'{key}' is {means}", key, hint=near, expected=known))
+                outcome = str(key)
             else:
                 condition = self.read(parse_expression, key)
             if (arm := self._arm(key, target, condition, following)) is not None:
@@ -373,10 +381,14 @@ class CardReader:
         told = {str(key) for key in keys} | {arm.outcome for arm in arms} | set(covered)
         all_told = bool(outcomes) and set(outcomes or ()) <= told
         if "else" not in keys and keys and not (all_told or open_ended or outcomes is None):
-            hint = "end the list with: else: NAME OF A STATE"
-            self.add(
-                problem("F013", "a goto with conditions has to say where else to go", keys[-1], hint=hint)
+            message, hint = (
+                "a goto with conditions has to say where else to go",
+                "end the list with: else: NAME OF A STATE",
             )
+            if left := [each for each in outcomes or () if each not in told]:
+                message = f"this goto does not say where to go for {', '.join(left)}"
+                hint = "give each a line, or end the list with: else: NAME OF A STATE"
+            self.add(problem("F013", message, keys[-1], hint=hint))
         return tuple(arms)
 
     def outcome_test(self, outcome: Scalar, saved: str) -> Expression | None:

@@ -283,7 +283,7 @@ def _refuse_shape(source: Scalar, pieces: Sequence[Piece], *, expression: bool) 
             message = f"there is no {{% {following.text} %}}, only {{% if %}}"
             raise _refuse("T006", message, source, following, expected=_TAGS)
     if opened is not None:
-        hint = "to send it as it stands, write ${'${'}" if opened.text == "${" else ""
+        hint = "end it with }; to send it as it stands, write ${'${'}" if opened.text == "${" else ""
         raise _refuse("T001", f"this '{opened.text}' is not closed", source, opened, hint)
 
 

@@ -94,6 +94,8 @@ def _date_format(value: date | time, pattern: str) -> str:
 
 def _date_complaint(pattern: Value) -> str:
     rest = re.sub(f"%[{DATE_LETTERS}%]", "", str(pattern))
+    if rest == str(pattern):
+        return f"'{pattern}' holds nothing of a date; write for example '%d/%m' or '%H:%M'"
     if "%" not in rest:
         return ""
     letter = rest.partition("%")[2][:1]

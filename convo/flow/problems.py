@@ -97,7 +97,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for the known name closest to ``word``, or nothing."""
     names = sorted(set(known))
     folded = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    # What is much longer or shorter only shares a few letters with it, unless it goes on from it.
+    alike = [
+        name
+        for name in folded
+        if abs(len(name) - len(word)) <= max(2, len(word) // 2) or name.startswith(word.casefold())
+    ]
+    close = difflib.get_close_matches(word.casefold(), alike, n=1, cutoff=0.6)
     return f"did you mean '{folded[close[0]]}'?" if close else ""
 
 

@@ -107,7 +107,11 @@ class _Reading:
             reader.add(problem("F026", "'tries' and 'out_of_tries' belong together", name, hint=hint))
         outcomes = question.outcomes
         elsewhere = {arm.outcome or "" for arm in choice_arms if arm.condition is None}
-        arms = (*choice_arms, *reader.goto(card.goto, self.following, outcomes, save, covered=elsewhere))
+        if question.answer is None and card.answer is not None:
+            # What cannot be read may have any outcome: that is one problem, not several.
+            arms = reader.goto(card.goto, self.following, None)
+        else:
+            arms = (*choice_arms, *reader.goto(card.goto, self.following, outcomes, save, covered=elsewhere))
         if not has_answer and card.goto is None:
             # A menu: its words say where each goes on.
             arms = ()
@@ -129,6 +133,9 @@ class _Reading:
     def _confirmed(self, state: State, question: Question, confirm: Scalar) -> list[State]:
         """Return the question, going on to its confirmation, which has what happens after it."""
         words = self.reader.text(confirm)
+        if confirm in ("yes", "no", "true", "false"):
+            hint = f"for example: You said ${{{question.save}}}. Is that right?"
+            self.reader.add(problem("F005", "confirm is the text that asks back", confirm, hint=hint))
         path = f"{state.name}/confirm"
         confirmation = Question(
             ask=words if words is not None else _blank(),
@@ -275,6 +282,9 @@ class _Reading:
         items = listed if isinstance(listed, list) else [listed]
         matchers = [each for item in items for each in self.reader.read(parse_words, item) or ()]
         for matcher in matchers:
+            if matcher.label in ("yes", "true"):
+                message, hint = f"words stand under '{key}'", f"for example: {key}: {_FOR_EXAMPLE[key]}"
+                self.reader.add(problem("F005", message, matcher.position, hint=hint))
             if not matcher.word:
                 hint = "words stand here, each a whole message"
                 self.reader.add(problem("F010", f"'{matcher.label}' is no word", matcher.position, hint=hint))
@@ -314,6 +324,9 @@ class _Reading:
                 problem("F026", "a reminder would come after the question is given up", self.name, hint=hint)
             )
         return Silence(remind, reminder, after, no_answer)
+
+
+_FOR_EXAMPLE = {"optional": "SKIP", "back": "BACK"}
 
 
 def _blank() -> Template:

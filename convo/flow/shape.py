@@ -141,7 +141,7 @@ class _Spot:
             tags = str(context.get("expected_tags", ""))
             wanted = _EXPECTED.get(kind) or " or ".join(SHAPES[tag] for tag in SHAPES if tag in tags)
             message = f"{wanted} belongs here, not {SHAPES[kind_of(self.node)]}"
-            return problem("F004", message, here, hint=self._dashes())
+            return problem("F004", message, here, hint=self._dashes() or _FOR_EXAMPLE.get(str(self.key), ""))
         known = tuple(filter(None, str(context.get("known", "")).split(",")))
         spot = self.key if self.key is not None and (kind == "F003" or self.name == "[key]") else here
         hint = self._dashes() if kind == "F004" else ""
@@ -160,7 +160,7 @@ class _Spot:
         keys = keys_of(model)
         hint = nearest(key, keys)
         if issubclass(model, CardFile) and key in CARD_KEYS:
-            hint = f"'{key}' belongs to another kind of card"
+            hint = _belonging(key, model)
         elif not hint and issubclass(model, CardFile):
             hint = nearest(key, CARD_KEYS)
         expected = () if hint else keys
@@ -184,6 +184,25 @@ class _Spot:
 
 
 STEP: tuple[str, type[CardFile]] = ("", StepFile)
+
+
+def _belonging(key: Scalar, model: type[Shape]) -> str:
+    """Return which cards a key belongs to that this one does not have."""
+    if key == "goto" and model is EndCardFile:
+        return "it ends here: leave out 'end', or 'goto'"
+    owners = dict.fromkeys(f"'{tag}'" for tag, card in CARDS if key in keys_of(card))
+    return (
+        f"'{key}' goes with {' or '.join(owners)}"
+        if owners
+        else "it belongs to a step, which waits for nothing"
+    )
+
+
+_FOR_EXAMPLE = {
+    "tell": 'for example: tell: {nurse: "Please call."}, and under people the number of the nurse',
+    "goto": "a state; or lines below it, such as 'age > 60: old' and last 'else: young'",
+}
+
 CARD_KEYS = frozenset(key for _, card in (*CARDS, STEP) for key in keys_of(card))
 """Every key that some card has: a mistyped one may have made the wrong card."""
 

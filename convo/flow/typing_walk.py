@@ -131,6 +131,8 @@ class Walk:
         if found is None:
             hint, known = nearest(node.name, self.types), sorted(self.types)
             expected = () if hint or len(known) > MOST_LISTED else known
+            if not hint and node.name == self.source:
+                hint = f"if it is meant as a text, put it in quotes: '{node.name}'"
             self._report("T010", f"nothing sets '{node.name}'", node, hint, expected)
         return found
 
@@ -190,7 +192,13 @@ class Walk:
             message = f"{listed([first])} is neither less nor greater than another"
         else:
             message = f"{listed([first])} cannot be compared with {listed([second])}"
-        self._report("T011", message, left, advice("", first, second))
+        hint = advice("", first, second)
+        if {first, second} == {Type.NUMBER, Type.TEXT} and "Const" in (
+            type(left).__name__,
+            type(right).__name__,
+        ):
+            hint = "a number stands without quotes, a text in quotes"
+        self._report("T011", message, left, hint)
 
     def _clock(self, node: Node, kind: Type | None) -> Type | None:
         """Return TIME for a text like '11:30' that stands beside a time."""
