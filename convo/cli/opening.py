@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from convo.clock import Clock
 from convo.errors import ConfigError
+from convo.flow.triggers import fold
 from convo.messages import Address, to_address
 from convo.runtime.config import ChannelConfig, Config
 from convo.runtime.log import count
 from convo.store.base import Opening, Store
+from convo.transports.base import Transport
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +81,27 @@ def warn_of_lost_states(store: Store, config: Config) -> None:
                 state,
                 ", ".join(flow.states),
             )
+
+
+def warn_of_the_carriers_words(config: Config, transports: Mapping[str, Transport]) -> None:
+    """Say before the run which words of a flow its carrier takes for itself: who texts one may be lost."""
+    for channel in config.channels:
+        transport = transports[channel.name]
+        reserved = {fold(word): word for word in transport.reserved_words}
+        for name, compiled in channel.flows.flows.items():
+            labels = compiled.recognisers.labels.items()
+            words = {fold(label) for trigger, label in labels if "word" in trigger}
+            taken = ", ".join(sorted(reserved[word] for word in words & reserved.keys()))
+            if taken:
+                _log.warning(
+                    "the carrier of %s takes %s for itself: a sender of the flow '%s' who texts that may be"
+                    " opted out, and get no reply any more; see: convo check %s --transport %s",
+                    channel.transport,
+                    taken,
+                    name,
+                    compiled.flow.path or "FLOW",
+                    channel.transport,
+                )
 
 
 def _greeter(config: Config) -> tuple[ChannelConfig, str]:

@@ -22,7 +22,12 @@ from typing import Self, TextIO
 
 import click
 
-from convo.cli.opening import greet, numbers_to_greet, warn_of_lost_states
+from convo.cli.opening import (
+    greet,
+    numbers_to_greet,
+    warn_of_lost_states,
+    warn_of_the_carriers_words,
+)
 from convo.cli.phone import PHONE, Network, Phone, Pipe, Terminal, converse
 from convo.cli.pushed import Web, check_once, check_one, secret_of, web_of_options
 from convo.cli.relay import Relay
@@ -123,6 +128,7 @@ def _serve(options: Options, signals: Signals) -> int:
         together = _together(config, transports)
         web = Web(config, transports, store)
         warn_of_lost_states(store, config)
+        warn_of_the_carriers_words(config, transports)
         if isinstance(phone, Terminal):
             phone.introduce()
             numbers = [PHONE, *(each for each in numbers if each != PHONE)]

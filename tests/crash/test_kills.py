@@ -21,6 +21,7 @@ import pytest
 from convo.clock import SystemClock
 from convo.emulators.emulator import Emulator
 from convo.emulators.telstra_v2 import TelstraV2Emulator
+from convo.emulators.telstra_v3 import TelstraV3Emulator
 from convo.emulators.twilio import TwilioEmulator
 from convo.messages import Status
 from convo.store import open_store
@@ -115,17 +116,24 @@ def harass(
     return written
 
 
+@pytest.mark.parametrize(
+    ("transport", "emulated"), [("twilio", TwilioEmulator), ("telstra_v3", TelstraV3Emulator)]
+)
 def test_a_provider_that_can_be_asked_loses_nothing_and_hears_nothing_twice(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    transport: str,
+    emulated: type[TwilioEmulator] | type[TelstraV3Emulator],
 ) -> None:
     random = Random(SEED)
-    with TwilioEmulator(SystemClock(), number="+61480000001") as twilio:
-        configure(tmp_path, "twilio", "+61480000001")
-        environ = twilio.environ()
-        written = harass(tmp_path, environ, twilio, max(1, KILLS // 2), random)
+    kills = max(1, KILLS // 4)
+    with emulated(SystemClock(), number="+61480000001") as provider:
+        configure(tmp_path, transport, "+61480000001")
+        environ = provider.environ()
+        written = harass(tmp_path, environ, provider, kills, random)
 
         def sent() -> list[tuple[str, str]]:
-            return [(each.recipient, each.text) for each in twilio.sent()]
+            return [(each.recipient, each.text) for each in provider.sent()]
 
         with running(tmp_path, environ):
             until(lambda: len(sent()) >= len(written), 120)
@@ -134,7 +142,7 @@ def test_a_provider_that_can_be_asked_loses_nothing_and_hears_nothing_twice(
         found = sent()
     answered = Counter(words for sender in SENDERS for words in replies(found, sender))
     with capsys.disabled():
-        print(f"\n    twilio: {KILLS // 2} kills, seed {SEED}: {len(written)} in, {len(found)} out")
+        print(f"\n    {transport}: {kills} kills, seed {SEED}: {len(written)} in, {len(found)} out")
     lost = [words for words in written if answered[words] == 0]
     double = [words for words, times in answered.items() if times > 1]
     assert (lost, double) == ([], [])
@@ -151,7 +159,7 @@ def test_a_read_once_provider_risks_one_message_a_kill_and_nothing_is_sent_twice
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random = Random(SEED + 1)
-    kills = max(1, KILLS - KILLS // 2)
+    kills = max(1, KILLS - 2 * (KILLS // 4))
     with TelstraV2Emulator(SystemClock(), number="+61472880996") as telstra:
         configure(tmp_path, "telstra_v2", "+61472880996")
         environ = telstra.environ()
