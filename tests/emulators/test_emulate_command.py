@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN = "import sys; from convo.cli.emulate import command; command(sys.argv[1:])"
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_it_prints_its_settings_and_ends_in_peace(how: signal.Signals) -> None:
-    words = [sys.executable, "-u", "-c", RUN, "telstra_v2", "--port", "0"]
+@pytest.mark.parametrize(("how", "name"), [(signal.SIGTERM, "telstra_v2"), (signal.SIGINT, "telstra_v3")])
+def test_it_prints_its_settings_and_ends_in_peace(how: signal.Signals, name: str) -> None:
+    words = [sys.executable, "-u", "-c", RUN, name, "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert running.stderr is not None
