@@ -456,6 +456,24 @@ def test_what_people_write_stays_text(open_studio: OpenStudio, browser: Chromium
     assert browser.run("document.title") == "many · convo studio"
 
 
+def test_a_wide_picture_is_scrolled_or_made_to_fit(open_studio: OpenStudio, browser: Chromium) -> None:
+    steps = "".join(f"  step{index}:\n    ask: And {index}?\n    answer: text\n" for index in range(12))
+    studio = open_studio(f"flow: wide\nstates:\n{steps}  done:\n    reply: Bye.\n    end: done\n")
+    did(studio, "send", text="hello")
+    browser.open(studio.url, width=1200, height=800)
+    browser.wait_for("document.querySelector('#diagram svg')")
+    scrolls = "(box => box.scrollWidth > box.clientWidth)(document.getElementById('diagram'))"
+    browser.wait_for(scrolls)
+    browser.run("document.getElementById('whole').focus()")
+    browser.press("Enter", 13, "\r")
+    browser.wait_for(f"!{scrolls}")
+    did(studio, "send", text="one")
+    browser.wait_for("document.querySelector('#diagram .here')?.textContent.includes('step1')")
+    assert browser.run(f"!{scrolls}")
+    browser.press("Enter", 13, "\r")
+    browser.wait_for(scrolls)
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1200])
 def test_it_is_readable_in_any_window(

@@ -127,9 +127,12 @@ async function showDiagram(picture) {
     const [, , width, height] = diagram.getAttribute("viewBox").split(/\s+/).map(Number);
     diagram.setAttribute("width", width);
     diagram.setAttribute("height", height);
-    diagram.classList.toggle("fits", width < 1.4 * box.clientWidth);
     box.replaceChildren(diagram);
   }
+  const shown = box.firstElementChild;
+  if (!shown) return; // it is being fetched
+  const whole = $("whole").getAttribute("aria-pressed") === "true";
+  shown.classList.toggle("fits", whole || Number(shown.getAttribute("width")) < 1.4 * box.clientWidth);
   for (const each of box.querySelectorAll(".here, .taken")) each.classList.remove("here", "taken");
   const now = last || picture;
   for (const phone of now.phones) {
@@ -202,6 +205,11 @@ function show(picture) {
 
 for (const each of document.querySelectorAll("[data-wait]")) each.addEventListener("click", () => act({ act: "wait", for: each.dataset.wait }));
 for (const each of document.querySelectorAll("[data-act]")) each.addEventListener("click", () => act({ act: each.dataset.act }));
+$("whole").addEventListener("click", (event) => {
+  const pressed = event.currentTarget.getAttribute("aria-pressed") !== "true";
+  event.currentTarget.setAttribute("aria-pressed", String(pressed));
+  if (last) showDiagram(last);
+});
 $("wait").addEventListener("submit", (event) => {
   event.preventDefault();
   act({ act: "wait", for: event.target.elements.for.value });
