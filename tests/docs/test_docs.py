@@ -16,15 +16,22 @@ from convo.flow import answers
 from convo.flow.file import (
     CARDS,
     ActionFile,
+    CallFile,
     ChoiceFile,
+    CommandFile,
     DatumFile,
+    EndCardFile,
     EveryQuestionFile,
     FlowFile,
     OutcomeFile,
+    QuestionFile,
+    RunFile,
+    StepFile,
 )
 from convo.flow.filters import FILTERS
 from convo.flow.parse import load_flow
 from convo.flow.sentences import BUILT_IN_TEXTS
+from convo.flow.shape import keys_of
 from convo.flow.triggers import MatcherKind
 from convo.runtime.config import read_config
 from convo.testing.play import play_case
@@ -97,6 +104,20 @@ def test_python_blocks_pass(
 def test_the_readme_shows_the_shipped_stopwatch() -> None:
     flow = (ROOT / "flows" / "stopwatch.yaml").read_text(encoding="utf-8")
     assert f"```yaml\n{flow}```" in PAGES[0].read_text(encoding="utf-8")
+
+
+def test_the_table_of_keys_is_the_models() -> None:
+    page = (ROOT / "docs" / "flows.md").read_text(encoding="utf-8")
+    table = page.partition("## Which key stands where")[2].partition("\n## ")[0]
+    rows = [set(re.findall("`([a-z_]+)`", row.split("|")[2])) for row in table.splitlines()[4:] if row]
+    cards = [QuestionFile, CommandFile, RunFile, CallFile, EndCardFile, StepFile]
+    models = [FlowFile, *cards, EveryQuestionFile, ActionFile, OutcomeFile, ChoiceFile, DatumFile]
+    assert rows == [set(keys_of(model)) for model in models]
+
+
+def test_the_tutorial_is_read_in_one_go() -> None:
+    page = (ROOT / "docs" / "flows.md").read_text(encoding="utf-8")
+    assert len(page.partition("\n# Reference\n")[0].split()) <= 4_000
 
 
 def test_every_key_sentence_filter_and_command_is_documented() -> None:
