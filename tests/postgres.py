@@ -7,6 +7,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -51,10 +52,10 @@ class Databases:
         return Path(self.server.get_postmaster_info().socket_dir)
 
     def run(self, statement: str, name: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run a statement on its own, outside of any transaction."""
+        """Run a statement on its own, in a database by its name or address."""
         import psycopg
 
-        with psycopg.connect(self.url(name), autocommit=True) as db:
+        with psycopg.connect(name if "://" in name else self.url(name), autocommit=True) as db:
             found = db.execute(statement.encode())
             return found.fetchall() if found.description is not None else []
 
@@ -83,6 +84,21 @@ class Databases:
             name = self._lent.pop()
             self.run(_EMPTY, name)
             self._free.append(name)
+
+    @contextmanager
+    def asking_for_a_password(self, user: str) -> Iterator[None]:
+        """Make a user whom the server asks for a password that nobody knows."""
+        rules = Path(self.server.pgdata) / "pg_hba.conf"
+        before = rules.read_text(encoding="utf-8")
+        self.run(f"CREATE ROLE {user} LOGIN PASSWORD 'which nobody knows'")
+        try:
+            rules.write_text(f"local all {user} scram-sha-256\n{before}", encoding="utf-8")
+            self.run("SELECT pg_reload_conf()")
+            yield
+        finally:
+            rules.write_text(before, encoding="utf-8")
+            self.run("SELECT pg_reload_conf()")
+            self.run(f"DROP ROLE {user}")
 
     def restart(self) -> None:
         """Stop the server, as an administrator does, and start it again."""

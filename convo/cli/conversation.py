@@ -33,6 +33,7 @@ def command(number: str, store: str, channel: str | None, steps: int, country: s
     from convo.errors import ConfigError
     from convo.messages import mask, to_address
     from convo.store import open_views
+    from convo.store import shown as address_of
 
     try:
         address = to_address(number, country.upper())
@@ -47,7 +48,7 @@ def command(number: str, store: str, channel: str | None, steps: int, country: s
             _print(each)
         if not found:
             on = f" on the channel {channel}" if channel else ""
-            click.echo(f"nothing is known of {mask(address)}{on} in {store}", err=True)
+            click.echo(f"nothing is known of {mask(address)}{on} in {address_of(store)}", err=True)
     return 0 if found else 1
 
 

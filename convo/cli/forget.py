@@ -29,6 +29,7 @@ def command(number: str, store: str, country: str, form: str) -> int:
     from convo.clock import SystemClock
     from convo.errors import ConfigError, StoreError
     from convo.messages import mask, to_address
+    from convo.store import shown
 
     try:
         address = to_address(number, country.upper())
@@ -46,7 +47,7 @@ def command(number: str, store: str, country: str, form: str) -> int:
     if form == "json":
         as_json({"number": mask(address), **as_data(removed), "opt_out_kept": removed.opted_out})
     elif not removed:
-        click.echo(f"nothing is known of {mask(address)} in {store}", err=True)
+        click.echo(f"nothing is known of {mask(address)} in {shown(store)}", err=True)
     else:
         click.echo(f"{mask(address)} is forgotten: {told(removed)}")
         if removed.opted_out:
@@ -64,12 +65,15 @@ def opened(store: str) -> Iterator[Store]:
     from pathlib import Path
 
     from convo.errors import StoreError
-    from convo.store import open_store
+    from convo.store import is_postgres, open_store, open_views
 
     if store == "memory":
         raise StoreError("a store in memory ends with its process; name a file with --store")
-    if "://" not in store and not Path(store).is_file():
+    if not is_postgres(store) and not Path(store).is_file():
         raise StoreError(f"{store}: there is no such store; name one with --store (convo run makes it)")
+    if is_postgres(store):
+        with open_views(store):
+            pass  # there is one: opening it to write would make one
     known = open_store(store)
     try:
         yield known

@@ -223,7 +223,7 @@ def _start(wishes: Sequence[Wish], where: _Where, compiled: CompiledFlow) -> int
     from convo.flow.problems import nearest
     from convo.messages import mask
     from convo.runtime.start import Starter
-    from convo.store import open_store
+    from convo.store import open_store, shown
 
     path, channel = where.store, where.channel
     if path == "memory":
@@ -236,7 +236,7 @@ def _start(wishes: Sequence[Wish], where: _Where, compiled: CompiledFlow) -> int
             hint = (
                 nearest(channel, served) or f"name a new one with --config  (channels: {', '.join(served)})"
             )
-            raise ConfigError(f"no run has served the channel '{channel}' on {path}; {hint}")
+            raise ConfigError(f"no run has served the channel '{channel}' on {shown(path)}; {hint}")
         starter = Starter(store, store.views, compiled, channel, uuid.uuid4().hex, where.longest)
         with _progress(len(wishes)) as (advance, say):
             for outcome in starter.start(wishes, SystemClock().now()):

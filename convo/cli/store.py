@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,9 +57,14 @@ def backup(file: Path, store: str) -> None:
     """Write a whole copy of the store to FILE, which must be new; `convo run` may go on meanwhile."""
     import os
 
-    from convo.errors import StoreError
+    from convo.errors import ConfigError, StoreError
+    from convo.store import is_postgres
     from convo.store.sqlite_views import open_views
 
+    if is_postgres(store):
+        raise ConfigError(
+            "a database is backed up by its own tools (pg_dump), or copied: convo store copy FROM TO"
+        )
     with open_views(store) as views:
         try:
             os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -76,6 +82,43 @@ def backup(file: Path, store: str) -> None:
             file.unlink(missing_ok=True)
             raise
     click.echo(f"{file}: {file.stat().st_size} bytes, checked")
+
+
+@command.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@_FORMAT
+def copy(source: str, target: str, form: str) -> None:
+    """Copy a whole store into one that is new or empty: SQLite to PostgreSQL, back, or to the same kind.
+
+    Every id, cursor, timer and consent goes along, so that the next run goes on there. Stop whatever works
+    on FROM first: what it wrote later would be missing.
+    """
+    from convo.cli.show import as_json
+    from convo.store import shown
+    from convo.store.copying import copy_store
+
+    counts = copy_store(source, target)
+    if form == "json":
+        as_json({"from": shown(source), "to": shown(target), "rows": dict(counts)})
+        return
+    for table, rows in counts.items():
+        if rows:
+            click.echo(f"{table:<14}{rows:>9}")
+    click.echo(f"copied     {sum(counts.values())} rows into {shown(target)}")
+
+
+@command.command("migrate")
+@click.argument("store", metavar="STORE", default="convo.db")
+def migrate(store: str) -> None:
+    """Make the tables of STORE, or bring those of an older convo up to date, before anything runs on it.
+
+    `convo run` does the same by itself. Stop every convo that works on the store first.
+    """
+    from convo.store import open_store, shown
+
+    with closing(open_store(store)) as opened:
+        click.echo(f"{shown(store)} has schema {opened.views.schema()}")
 
 
 @command.command("prune")
@@ -112,7 +155,7 @@ def _look(store: str, form: str, examples: int) -> int:
     from convo.cli.show import as_json
     from convo.clock import SystemClock
     from convo.errors import StoreError
-    from convo.store.sqlite_views import open_views
+    from convo.store import open_views, shown
 
     with open_views(store) as views:
         damage = views.check()
@@ -123,7 +166,7 @@ def _look(store: str, form: str, examples: int) -> int:
     if form == "json":
         as_json(
             {
-                "store": store,
+                "store": shown(store),
                 "schema": schema,
                 "sound": not damage and not broken,
                 "damage": damage,

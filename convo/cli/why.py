@@ -172,7 +172,7 @@ def _of_journal(
     from convo.messages import mask, to_address
     from convo.runtime.aside import is_aside
     from convo.runtime.replay import recorded
-    from convo.store import open_views
+    from convo.store import open_views, shown
 
     try:
         address = to_address(number, country.upper())
@@ -181,7 +181,7 @@ def _of_journal(
     with open_views(store) as views:
         people = [each for each in views.person(address, channel=channel, steps=1_000_000) if each.steps]
     if not people:
-        raise ConfigError(f"no step of {mask(address)} stands in the journal of {store}")
+        raise ConfigError(f"no step of {mask(address)} stands in the journal of {shown(store)}")
     if len(people) > 1:
         names = ", ".join(each.channel for each in people)
         raise ConfigError(f"{mask(address)} has written on several channels; add --channel  (one of {names})")

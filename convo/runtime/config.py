@@ -32,7 +32,7 @@ from convo.runtime.config_shape import (
 )
 from convo.runtime.policy import LONGEST_MESSAGE, Limits
 from convo.runtime.push import Lacks, NotPushable, WebConfig, check_push
-from convo.store import is_postgres
+from convo.store.address import is_postgres
 from convo.transports import create as create_transport
 from convo.transports import names as transport_names
 from convo.transports.base import Transport

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convo.errors import ConfigError
+from convo.store.address import is_postgres, shown
 from convo.store.base import Store
 from convo.store.sqlite import SqliteStore
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from convo.store.looking import Deciding
     from convo.store.views import Viewed, Views
 
-__all__ = ["SqliteStore", "Store", "is_postgres", "open_by_hand", "open_store", "open_views"]
+__all__ = ["SqliteStore", "Store", "is_postgres", "open_by_hand", "open_store", "open_views", "shown"]
 
 
 def open_store(spec: str | Path) -> Viewed:
@@ -54,11 +55,6 @@ def open_by_hand(spec: str) -> AbstractContextManager[Deciding]:
     from convo.store import sqlite_views
 
     return sqlite_views.open_by_hand(spec)
-
-
-def is_postgres(spec: str | Path) -> bool:
-    """Return whether a store is named by the address of a PostgreSQL database."""
-    return str(spec).startswith(("postgresql://", "postgres://"))
 
 
 def _need_postgres() -> None:

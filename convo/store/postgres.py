@@ -21,6 +21,7 @@ from psycopg_pool import ConnectionPool
 
 from convo.engine.conversation import Conversation
 from convo.messages import Address, Inbound, Receipt, Unreadable
+from convo.store.address import shown
 from convo.store.base import (
     PARTITIONS,
     Accepted,
@@ -44,7 +45,6 @@ from convo.store.postgres_access import (
     Connection,
     ask,
     prepare,
-    shown,
     tell,
     tell_all,
     telling,

@@ -18,6 +18,7 @@ from psycopg.types.string import StrDumper
 from psycopg_pool import PoolTimeout
 
 from convo.errors import ConfigError, StoreError
+from convo.store.address import shown
 from convo.store.base import partition_of
 from convo.store.rows import stored
 from convo.store.sqlfiles import statements
@@ -176,19 +177,6 @@ SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit
 
 
 # -- connecting -----------------------------------------------------------------------------------------
-
-
-def shown(url: str) -> str:
-    """Return the address of a database without its password."""
-    try:
-        parts = conninfo_to_dict(url)
-    except psycopg.Error:
-        return re.sub(r"(//[^/@:]*):[^@]*@", r"\1@", url)
-    host = str(parts.get("host") or "localhost")
-    port = f":{parts['port']}" if parts.get("port") else ""
-    user = f"{parts['user']}@" if parts.get("user") else ""
-    place = f"?host={host}" if host.startswith("/") else ""
-    return f"postgresql://{user}{'' if place else host + port}/{parts.get('dbname') or ''}{place}"
 
 
 def whole(url: str) -> str:

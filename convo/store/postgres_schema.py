@@ -5,7 +5,8 @@ from __future__ import annotations
 from psycopg import errors
 
 from convo.errors import StoreError
-from convo.store.postgres_access import Connection, connect, shown, telling
+from convo.store.address import shown
+from convo.store.postgres_access import Connection, connect, telling
 from convo.store.postgres_queue import install
 from convo.store.sqlfiles import migrations
 
@@ -38,8 +39,11 @@ def bring_up(url: str) -> str:
 
 def version_of(db: Connection) -> int:
     """Return the version of the schema, 0 where there is none of ours."""
-    found = db.execute("SELECT to_regclass(current_schema() || '.convo_schema') IS NOT NULL").fetchone()
-    if found is None or not found[0]:
+    # Asked of the catalogue itself: to_regclass may remember that there was none while another made it.
+    found = db.execute(
+        "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'convo_schema'"
+    ).fetchone()
+    if found is None:
         return 0
     row = db.execute("SELECT max(version) FROM convo_schema").fetchone()
     return int(row[0] or 0) if row else 0

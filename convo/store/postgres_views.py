@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 
 from convo.errors import StoreError
+from convo.store.address import shown
 from convo.store.ledger import Breach, audit
 from convo.store.looking import Deciding, Looking
-from convo.store.postgres_access import VIEWS, Connection, ask, connect, query, shown, telling
+from convo.store.postgres_access import VIEWS, Connection, ask, connect, query, telling
 from convo.store.postgres_schema import FOLDER, refuse_newer, schema_of, version_of
 from convo.store.rows import Row
 from convo.store.sqlfiles import migrations

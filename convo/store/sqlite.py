@@ -406,6 +406,10 @@ class SqliteStore:
                 raise_told(self.path, wrong)
                 raise
 
+    def transaction(self) -> Transaction:
+        """Return a transaction for whoever writes rows of its own: a copy of another store."""
+        return self._write()
+
     def _write(self) -> Transaction:
         return Transaction(self._db, self._lock, self.path)
 

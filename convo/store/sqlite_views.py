@@ -105,7 +105,7 @@ def open_views(path: str) -> Iterator[SqliteViews]:
     Raises:
         StoreError: there is no such store, or it is not one that this convo can read.
     """
-    views = SqliteViews(_connect(path, "ro"), path=path)
+    views = SqliteViews(connect(path, "ro"), path=path)
     try:
         yield views
     finally:
@@ -115,14 +115,15 @@ def open_views(path: str) -> Iterator[SqliteViews]:
 @contextmanager
 def open_by_hand(path: str) -> Iterator[SqliteByHand]:
     """Open a store that exists to decide about its rows. Raises as ``open_views``."""
-    desk = SqliteByHand(_connect(path, "rw"), path=path)
+    desk = SqliteByHand(connect(path, "rw"), path=path)
     try:
         yield desk
     finally:
         desk.close()
 
 
-def _connect(path: str, mode: str) -> sqlite3.Connection:
+def connect(path: str, mode: str) -> sqlite3.Connection:
+    """Connect to a store that is there, to read (``ro``) or to write (``rw``). Raises as ``open_views``."""
     if path == "memory":
         raise StoreError("a store in memory ends with its process; name a file with --store")
     if not Path(path).is_file():

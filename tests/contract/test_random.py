@@ -8,14 +8,15 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from convo.engine.conversation import Consent, ConsentKind, Received, Step
 from convo.messages import Address, Outbound, Receipt, Status
 from convo.store.base import InboxStatus, LastLook, Result, Settlement
-from tests.contract.conftest import KINDS
+from tests.contract.conftest import KINDS, Database, Opened
 from tests.contract.model import Model, Out
 from tests.contract.pieces import CHANNEL, at, conversation, text
+from tests.postgres import Databases
 
 PEOPLE = [Address(f"+6140000000{number}") for number in range(3)]
 MESSAGES = st.builds(
@@ -35,10 +36,14 @@ class Comparison(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.opened = KINDS[self.kind](Path(self.folder.name))
+        self.opened = self.opened_anew()
         self.model = Model()
         self.now = 10.0
         self.sent = 0
+
+    def opened_anew(self) -> Opened:
+        """Make a store that holds nothing."""
+        return KINDS[self.kind](Path(self.folder.name))
 
     def teardown(self) -> None:
         """Let go of the files."""
@@ -147,6 +152,20 @@ class FileComparison(Comparison):
     """The same with a file."""
 
     kind = "sqlite"
+
+
+def test_a_database_and_the_model_never_disagree(postgres: Databases) -> None:
+    """The same with databases, which a fixture lends."""
+
+    class DatabaseComparison(Comparison):
+        def opened_anew(self) -> Opened:
+            return Database(postgres.new())
+
+        def teardown(self) -> None:
+            super().teardown()
+            postgres.take_back()
+
+    run_state_machine_as_test(DatabaseComparison, settings=settings(QUICK, max_examples=12))
 
 
 QUICK = settings(

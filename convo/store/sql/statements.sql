@@ -33,7 +33,8 @@ LEFT JOIN conversations v ON v.channel = i.channel AND v.sender = i.sender
     AND v.number = (SELECT max(n.number) FROM conversations n WHERE n.channel = i.channel AND n.sender = i.sender)
 WHERE i.status = 'waiting'
     -- fenced: AND i.partition = :partition
-    AND NOT EXISTS (SELECT 1 FROM calls k WHERE k.channel = i.channel AND k.sender = i.sender AND k.status != 'done')
+    AND NOT EXISTS (SELECT 1 FROM calls k WHERE k.channel = i.channel AND k.sender = i.sender AND k.status != 'done'
+        LIMIT 1 OFFSET 0)
 ORDER BY i.id
 LIMIT ?
 
@@ -50,7 +51,8 @@ FROM timers t
 JOIN conversations v ON v.channel = t.channel AND v.sender = t.sender AND v.number = t.number
 WHERE t.due_at <= ? AND v.ended IS NULL AND v.entry = t.entry
     -- fenced: AND t.partition = :partition
-    AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.channel = t.channel AND i.sender = t.sender AND i.status = 'waiting')
+    AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.channel = t.channel AND i.sender = t.sender AND i.status = 'waiting'
+        LIMIT 1 OFFSET 0)
 ORDER BY t.due_at, t.id
 LIMIT ?
 

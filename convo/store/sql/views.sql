@@ -77,11 +77,11 @@ SELECT * FROM outbox WHERE channel = ? AND recipient = ? AND status NOT IN ('sen
 
 -- name: outbox_rows
 SELECT * FROM outbox
-WHERE status = ?2 AND (?1 IS NULL OR channel = ?1) AND reason NOT LIKE 'dropped by hand%'
+WHERE status = ?2 AND (CAST(?1 AS text) IS NULL OR channel = ?1) AND reason NOT LIKE 'dropped by hand%'
 ORDER BY id
 
 -- name: dead_rows
-SELECT * FROM inbox WHERE status = 'dead' AND (?1 IS NULL OR channel = ?1) ORDER BY id
+SELECT * FROM inbox WHERE status = 'dead' AND (CAST(?1 AS text) IS NULL OR channel = ?1) ORDER BY id
 
 -- name: opening_waits
 SELECT 1 FROM inbox WHERE status = 'waiting' AND kind = 'opening' AND channel = ? AND sender = ?

@@ -134,9 +134,11 @@ WHERE o.channel = ?1 AND o.status = 'queued'
     AND (o.next_at <= ?2 OR (o.changed_at > ?2 AND (o.attempts > 0 OR o.next_at = o.created_at)))
     AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.channel = o.channel AND e.recipient = o.recipient
         AND e.id < o.id AND e.status IN ('queued', 'sending')
-        AND NOT (e.status = 'queued' AND e.attempts = 0 AND e.next_at > ?2 AND e.next_at > e.created_at))
+        AND NOT (e.status = 'queued' AND e.attempts = 0 AND e.next_at > ?2 AND e.next_at > e.created_at)
+        -- Looked up row by row: joined, with statistics of a time when there were few, it took 1.6 s for 12,800.
+        OFFSET 0)
     AND (?4::boolean OR NOT EXISTS (SELECT 1 FROM outbox u WHERE u.channel = o.channel AND u.recipient = o.recipient
-        AND u.id < o.id AND u.status = 'unknown'))
+        AND u.id < o.id AND u.status = 'unknown' OFFSET 0))
 ORDER BY o.id
 LIMIT ?3
 -- Nobody drops a row by hand between this look and its mark.
