@@ -52,7 +52,10 @@ from convo.transports.telstra_v3_receipts import Receipts
 from convo.transports.telstra_v3_settings import SCOPES, WHO, Settings
 
 OVERLAP = timedelta(minutes=10)
-"""How far each poll looks back behind the newest text of the one before."""
+"""How far a poll looks back behind the newest text of the one before; once in ``FULL_LOOK``."""
+FULL_LOOK = timedelta(minutes=1)
+SHORT_OVERLAP = timedelta(seconds=15)
+"""How far back the polls in between look: on a busy number the whole overlap is many pages."""
 BEGINNING = timedelta(minutes=5)
 """How far back a new store begins: what was said during a start is answered, an old text is not."""
 PROVISION_EVERY = timedelta(minutes=10)
@@ -104,6 +107,7 @@ class TelstraV3:
         self._push_url: str | None = None
         self._notices = True
         self._seen: dict[str, datetime] = {}
+        self._full_look_at: datetime | None = None
 
     def __repr__(self) -> str:
         return f"<TelstraV3 channel={self._channel!r}>"
@@ -183,7 +187,9 @@ class TelstraV3:
         number, now = self._own_number(), self._clock.now()
         first, mark, still_open = self._begin(cursor, now)
         self._receipts.resume(still_open)
-        since = max(first, mark - OVERLAP)
+        kept = max(first, mark - OVERLAP)
+        full = self._full_look_at is None or not now - FULL_LOOK < self._full_look_at <= now
+        since = kept if full or mark == first else max(first, mark - SHORT_OVERLAP)
         found = self._incoming.walk({"direction": "incoming"}, since, now)
         ours = [each for each in found.entries if _is_to(each, number)]
         new = [each for each in ours if _name(each) not in self._seen]
@@ -191,7 +197,9 @@ class TelstraV3:
         odd = [each.raw for each in new if each.text is None]
         odd += [raw for raw in found.odd if raw not in self._seen]
         receipts = self._look_after_sent(number, now)
-        self._seen = {name: at for name, at in self._seen.items() if at >= since}
+        if full:
+            self._full_look_at = now
+        self._seen = {name: at for name, at in self._seen.items() if at >= kept}
         self._seen.update({_name(each): each.at for each in new} | dict.fromkeys(odd, now))
         newest = max([mark, *(min(each.at, now) for each in ours)])
         return Batch(

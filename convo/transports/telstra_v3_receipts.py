@@ -13,11 +13,10 @@ from convo.transports.telstra_v3_push import STATUS_OF
 FIRST_LOOK = timedelta(seconds=10)
 """After a send: long enough for what Telstra answered to be stored before its receipt comes."""
 SELDOM = timedelta(minutes=5)
-GIVE_UP_AFTER = timedelta(days=2)
-"""Receipts of other carriers may never come; Telstra itself tries for at most a day."""
+GIVE_UP_AFTER = timedelta(hours=1)
+"""Telstra tries for ten minutes (retryTimeout); receipts of other carriers may never come."""
 UNTOLD_AFTER = timedelta(minutes=15)
-"""Telstra tries for ten minutes (retryTimeout); of what is ``sent`` by then, and whose delivery nobody asked
-to be told, it says no more."""
+"""Of what is ``sent`` by then, and whose delivery nobody asked to be told, Telstra says no more."""
 TIMES = 2
 """So often a final status is told: the first time may be before what the send said was stored."""
 MARGIN = timedelta(minutes=1)

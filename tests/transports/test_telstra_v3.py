@@ -198,6 +198,25 @@ def test_a_text_that_is_listed_late_is_found_by_the_overlap_and_known_ones_are_d
     store.close()
 
 
+def test_a_busy_number_is_not_listed_whole_at_every_poll(
+    transport: TelstraV3, emulator: TelstraV3Emulator, clock: FakeClock
+) -> None:
+    found, cursor = texts(transport, None)
+    for number in range(240):
+        clock.advance(1)
+        emulator.text(SENDER, f"text {number}")
+        if number == 100:
+            emulator.text(SENDER, "late", clock.now() - timedelta(seconds=60))
+        more, cursor = texts(transport, cursor)
+        found += more
+    assert len(found) == len(set(found)) == 241, "late ones are found within a minute, nothing comes twice"
+    calls = emulator.calls("poll")
+    for _ in range(59):
+        clock.advance(1)
+        _, cursor = texts(transport, cursor)
+    assert emulator.calls("poll") - calls <= 59 + 10
+
+
 @pytest.mark.parametrize("newest_first", [False, True])
 @pytest.mark.parametrize("knows_start", [False, True])
 @pytest.mark.parametrize("counts_pages", [False, True])
