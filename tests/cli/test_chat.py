@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
 import re
 import select
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -399,6 +401,16 @@ def _on_a_terminal(flow: Path, typed: list[str], columns: int) -> tuple[str, int
                     break
         if keys:
             os.write(terminal, keys.encode() + (b"" if keys in ("\x03", "\x04") else b"\n"))
-    _, status = os.waitpid(child, 0)
+    ends = again = time.monotonic()
+    while (gone := os.waitpid(child, os.WNOHANG))[0] == 0:
+        if time.monotonic() > ends + 30:
+            os.kill(child, signal.SIGKILL)
+        elif time.monotonic() > again + 3:
+            # Python may miss a signal just before it begins to wait; a person presses the key again.
+            os.write(terminal, typed[-1].encode())
+            again = time.monotonic()
+        with contextlib.suppress(OSError):
+            if select.select([terminal], [], [], 0.1)[0]:
+                screen += os.read(terminal, 65536)
     os.close(terminal)
-    return screen.decode(), os.waitstatus_to_exitcode(status)
+    return screen.decode(), os.waitstatus_to_exitcode(gone[1])
