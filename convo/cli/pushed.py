@@ -63,10 +63,12 @@ def check_one(channel: ChannelConfig, transport: Transport, web: WebConfig | Non
         check_push(channel, transport, web)
     except NotPushable as refused:
         variable = variable_of(channel.transport, "push_secret")
+        signed = getattr(transport, "signs_pushes", False)
         hints = {
             Lacks.PUSH: (
                 f"; start it with --push URL, the address under which the provider reaches this program "
-                f"(http://{_LISTEN} on this machine), and with a secret for its path in {variable}"
+                f"(http://{_LISTEN} on this machine)"
+                + ("" if signed else f", and with a secret for its path in {variable}")
             ),
             Lacks.SECRET: f", and set {variable} to it",
         }

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 import requests
+from twilio.request_validator import RequestValidator
 
 from convo.emulators.twilio import ACCOUNT, NUMBER, TwilioEmulator
 from convo.errors import ConfigError, CredentialsError, TransportError
@@ -28,6 +30,7 @@ from convo.transports.http import Door
 from convo.transports.twilio import OVERLAP, Settings, Twilio
 from convo.transports.twilio_answers import signature
 from convo.web import Hook, WebSettings, serve, webhook_app
+from tests.web.conftest import call
 
 NOON = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 SENDER = "+61400000001"
@@ -331,6 +334,90 @@ def test_by_push_with_replay_receipts_and_a_sweep(emulator: TwilioEmulator, watc
         assert [status for _, status in emulator.pusher.answers()] == [200, 204, 204]
     store.close()
     transport.close()
+
+
+def test_polled_pushed_and_polled_again_with_texts_in_flight(emulator: TwilioEmulator, watch: Watch) -> None:
+    """Each is in the inbox once, whichever way it came, and the number is set as configured."""
+    store, first = open_store("memory"), connect(emulator, watch)
+    app = webhook_app([Hook("sms", first)], store, watch)
+
+    def poll(transport: Twilio) -> None:
+        watch.go_on(seconds=5)
+        batch = transport.poll(store.cursor("sms"))
+        store.accept("sms", batch.messages, cursor=batch.cursor, now=watch.now())
+
+    with serve(app, port=0) as server:
+        url = f"http://127.0.0.1:{server.port}/sms"
+        first.start()
+        poll(first)
+        emulator.text(SENDER, "polled")
+        poll(first)
+        emulator.text(SENDER, "waiting at the switch")
+        second = connect(emulator, watch)
+        second.push_to(url)
+        second.start()
+        watch.go_on(seconds=5)
+        emulator.text(SENDER, "pushed")
+        assert emulator.pusher.wait_until_idle(10)
+        poll(second)
+        emulator.text(SENDER, "pushed and stored before the switch back")
+        assert emulator.pusher.wait_until_idle(10)
+        third = connect(emulator, watch)
+        third.push_to(None)
+        third.start()
+        assert emulator.sms_url == ""
+        watch.go_on(seconds=5)
+        emulator.text(SENDER, "polled again")
+        poll(third)
+        poll(third)
+    assert sorted(row.text for row in store.inbox()) == sorted(each.text for each in emulator._texts)
+    assert len(store.inbox()) == 5
+    for each in (first, second, third):
+        each.close()
+    store.close()
+
+
+FORWARDED = {
+    "x-forwarded-proto": "https",
+    "x-forwarded-host": "sms.example.com",
+    "x-forwarded-for": "54.1.2.3",
+}
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "given", "status"),
+    [
+        ("10.0.0.1", FORWARDED, {"proxies": ("10.0.0.0/8",)}, 200),
+        ("10.0.0.1", {}, {"public_url": "https://sms.example.com"}, 200),
+        ("10.0.0.1", FORWARDED, {"public_url": "https://other.example.com"}, 403),
+        ("10.0.0.1", FORWARDED, {}, 403),
+        ("203.0.113.9", FORWARDED, {"proxies": ("10.0.0.0/8",)}, 403),
+    ],
+    ids=["a proxy of ours", "the public url", "another public url", "no proxy named", "a stranger"],
+)
+def test_a_signature_behind_a_proxy_that_changes_scheme_and_host(
+    transport: Twilio,
+    watch: Watch,
+    client: str,
+    headers: dict[str, str],
+    given: dict[str, Any],
+    status: int,
+) -> None:
+    """Twilio signed https://sms.example.com/sms?a=1; we are called as http://10.0.0.7:8080/sms?a=1."""
+    store = open_store("memory")
+    app = webhook_app([Hook("sms", transport)], store, watch, settings=WebSettings(**given))
+    signed = RequestValidator(TOKEN).compute_signature("https://sms.example.com/sms?a=1", FORM)
+    sent = {"host": "10.0.0.7:8080", "x-twilio-signature": signed, **headers}
+    scope: dict[str, object] = {
+        "path": "/sms",
+        "query_string": b"a=1",
+        "scheme": "http",
+        "client": (client, 5),
+        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+    }
+    assert call(app, scope, urlencode(FORM).encode()) == status
+    assert len(store.inbox()) == (status == 200)
+    store.close()
 
 
 def test_the_webhook_of_the_number_changes_only_as_configured(emulator: TwilioEmulator, watch: Watch) -> None:

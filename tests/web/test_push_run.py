@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import sqlite3
@@ -498,6 +499,32 @@ def test_the_unit_and_the_container_of_the_page_start_what_there_is() -> None:
         extras = tomllib.load(file)["project"]["optional-dependencies"]
     (wanted,) = re.findall(r"'/src\[(.*?)\]'", recipe)
     assert set(wanted.split(",")) <= extras.keys()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    (unit,) = re.findall(r"^```ini\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    # The page's folders and program are not here; all the rest is as it stands there.
+    unit = unit.replace("/srv/convo/.venv/bin/python", sys.executable).replace("/srv/convo", str(tmp_path))
+    (tmp_path / "convo.service").write_text(unit, encoding="utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", tmp_path / "convo.service"], capture_output=True, text=True, check=False
+    )
+    told = [line for line in done.stderr.splitlines() if "convo.service" in line]
+    assert (done.returncode, told) == (0, [])
+
+
+def test_a_described_provider_that_signs_needs_no_secret_in_its_path(tmp_path: Path) -> None:
+    gateway = ROOT / "examples" / "providers" / "android_gateway.yaml"
+    given = {
+        "GENERIC_NUMBER": "+61491570156",
+        "ANDROID_GATEWAY_USER": "u",
+        "ANDROID_GATEWAY_PASSWORD": "p",
+        "ANDROID_GATEWAY_SIGNING_KEY": "k",
+    }
+    code, told = refused(STOPWATCH, "--transport", gateway, "--store", tmp_path / "convo.db", **given)
+    assert (code, "start it with --push URL" in told, "secret" in told) == (2, True, False), told
 
 
 def test_every_figure_is_in_the_table() -> None:
