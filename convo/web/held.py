@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from convo.transports.base import HeldCall, PushResult
+
+AT_ONCE = 1.0
+"""Seconds. Whoever has begun to set a reply sets it now."""
 
 
 def answer_of(result: PushResult) -> Response:
@@ -40,9 +44,11 @@ class HeldAnswer(Response):
                 held.written.set_result(written)
 
     async def _reply(self) -> PushResult | None:
-        """Return the reply, None where none came in time; after that it goes another way."""
+        """Return the reply, None where none came in time or we stop; after that it goes another way."""
         reply = asyncio.wrap_future(self._held.reply)
-        await asyncio.wait({reply}, timeout=self._held.within)
-        if not reply.done() and self._held.reply.cancel():
+        # A server that stops cancels what is in hand: the text is stored, and its caller shall hear that.
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({reply}, timeout=self._held.within)
+        if self._held.reply.cancel() or self._held.reply.cancelled():
             return None
-        return None if self._held.reply.cancelled() else await reply
+        return self._held.reply.result(AT_ONCE)
