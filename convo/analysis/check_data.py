@@ -24,8 +24,12 @@ def unset_names(looking: Looking) -> Iterator[Finding]:
         hops = [hop for hop in shown.faults if _is_about(hop, each.name)]
         chat = shown.chat(hops[0]) if hops else ()
         state = shown.points[hops[0].source].spot.state or looking.flow.start if hops else ""
-        hint = f"give it a first value under data, ask '{each.name} is set',"
-        hint += f" or write {each.name} | default(…)"
+        hint = f"ask '{each.name} is set', or write {each.name} | default(…)"
+        hint = (
+            f"only a keyword brings it: {hint}"
+            if each.name == "value"
+            else f"give it a first value under data, {hint}"
+        )
         sure = bool(chat) or bool(shown.cut)
         yield looking.finding(
             "C003",

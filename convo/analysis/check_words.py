@@ -47,11 +47,13 @@ def opted_out(looking: Looking) -> Iterator[Finding]:
 def hidden(looking: Looking) -> Iterator[Finding]:
     """Find words of ``anywhere``, and keywords, that would have been answers."""
     for state in _questions(looking):
+        if state.question is not None and state.question.confirms:
+            continue  # yes and no are its own words
         inherited = [(rule, matcher) for rule in state.inherited for matcher in rule.matchers]
         words = [(each.label, "a word of anywhere") for _, each in inherited if _is_word(each)]
         for rule in state.inherited:
             words += [(each.label, "a word of anywhere") for twins in rule.twins.values() for each in twins]
-        plain = [word for word in looking.flow.keywords if word not in looking.flow.keyword_values]
+        plain = looking.flow.keywords_alone
         words += [(word, "the keyword of this flow") for word in plain]
         own = {matcher.word for rule in state.rules for matcher in rule.matchers}
         for word, what in dict(reversed(words)).items():

@@ -100,7 +100,7 @@ class Guesses:
         if flow.needs_data:
             yield from self._given(spot)
             return
-        words = [word for word in flow.keywords if word not in flow.keyword_values]
+        words = list(flow.keywords_alone)
         yield from (Says(word, spot.who) for word in words)
         for word, matcher in flow.keyword_values.items():
             for text in list(of_kind(matcher, self._compared("value")))[:MOST_VALUES]:

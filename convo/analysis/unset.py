@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from convo.engine.machine import CompiledFlow, Does, MachineRow
+from convo.engine.machine import ONWARD, SKIP, CompiledFlow, Does, MachineRow
 from convo.flow.model import Arm, Effects, State
 from convo.flow.problems import Position
 from convo.flow.template import BUILT_IN, Expression, Template
@@ -30,10 +30,10 @@ def unset(compiled: CompiledFlow, machine: list[MachineRow]) -> Iterable[Unset]:
     walk = _Walk(compiled, machine)
     told: set[tuple[str, Position]] = set()
     for reading, scope, names in walk.readings():
-        for name in sorted(reading.needs - set(BUILT_IN) - {"value"}):
+        for name in sorted(reading.needs - set(BUILT_IN)):
             position = reading.source.position
-            path = scope + name
-            if path in walk.known and path not in names and (path, position) not in told:
+            path = name if name == "value" else scope + name
+            if (path in walk.known or name == "value") and path not in names and (path, position) not in told:
                 told.add((path, position))
                 yield Unset(name, path, scope, position, reading.source.length)
 
@@ -116,7 +116,10 @@ class _Walk:
                 yield from self._readings_of_state(state)
 
     def _readings_of_row(self, row: MachineRow) -> Iterable[Reading]:
-        take, names = row.take, self._inside(row.source)
+        take, names = (
+            row.take,
+            self._inside(row.source) | self._value_in(row.source, row.name not in (ONWARD, SKIP)),
+        )
         if take is None:
             return
         arm: Arm | None = take.arm
@@ -138,10 +141,14 @@ class _Walk:
                 names = names | {take.scope + each for each in arm.condition.asked}
             yield from _readings(arm.effects, take.scope, names)
 
+    def _value_in(self, state: str, caused: bool = False) -> set[str]:
+        """Return ``value``, unless only a keyword may have brought it: then it has to be asked for."""
+        return {"value"} if caused or state != self.flow.start else set()
+
     def _readings_of_state(self, state: State) -> Iterable[Reading]:
-        names = set(self.entering[state.name])
+        names = self.entering[state.name] | self._value_in(state.name)
         yield from _readings(state.entry, state.scope, names)
-        inside = self._inside(state.name)
+        inside = self._inside(state.name) | {"value"}
         for lines in (state.run, state.call):
             for line in lines.given if lines is not None else ():
                 yield line.value, state.scope, names | _set_by(state.entry, state.scope)

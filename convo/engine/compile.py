@@ -22,11 +22,12 @@ from convo.engine.machine import (
 from convo.engine.recognise import Recognisers
 from convo.engine.timing import NO_ANSWER, reminder_name
 from convo.flow import model
+from convo.flow.answer_words import NO, YES, understood
 from convo.flow.cards import CALL_RESULTS
 from convo.flow.inline import arms_of
 from convo.flow.model import NOTHING, Action, Arm, Card, Flow, Question, Rule
 from convo.flow.template import Expression
-from convo.flow.triggers import Matcher, MatcherKind
+from convo.flow.triggers import Matcher, MatcherKind, fold
 
 Condition = Callable[..., bool | None]
 
@@ -62,7 +63,7 @@ class Compiler:
                 self._question(state, state.question)
             self._timers(state)
         for state in waiting:
-            for rule in _left_of_anywhere(state):
+            for rule in _left_of_anywhere(state, self.flow.languages):
                 self._rule(rule, state.name, prefix="anywhere_")
         for state in states:
             if state.card in (Card.STEP, Card.RUN):
@@ -311,17 +312,23 @@ class Compiler:
         return [*nexts, (state.run.start, False)] if state.run is not None else nexts
 
 
-def _left_of_anywhere(state: model.State) -> Iterator[Rule]:
+def _left_of_anywhere(state: model.State, languages: Iterable[str]) -> Iterator[Rule]:
     """Yield the rules of ``anywhere`` without what the state itself always takes.
 
-    A question has no use for an ``else``: what fits nothing is a wrong answer.
+    A question has no use for an ``else``: what fits nothing is a wrong answer. While it asks back, the
+    words that mean yes or no in all languages of the flow are its own.
     """
     always = [rule for rule in state.rules if any(each.condition is None for each in rule.actions)]
     own = {matcher.identity for rule in always for matcher in rule.matchers}
+    answers = set[str]()
+    if state.question is not None and state.question.confirms:
+        known = [set(understood(language)) for language in languages]
+        both = set.intersection(*known) if known else set()
+        answers = {fold(word) for each in both for word in (*YES.get(each, ()), *NO.get(each, ()))}
     for rule in state.inherited:
         if state.question is not None and rule.matchers[0].kind is MatcherKind.ELSE:
             continue
-        left = tuple(matcher for matcher in rule.matchers if matcher.identity not in own)
+        left = tuple(each for each in rule.matchers if each.identity not in own and each.word not in answers)
         if rule.twins or len(left) == len(rule.matchers):
             yield rule
         elif left:

@@ -28,6 +28,13 @@ def take(turn: Turn, text: str, keywords: Collection[str]) -> bool:
     trace = turn.model.trace
     if trace is not None:
         trace.add(Read(state.name, text, turn.at.language, late))
+    reply: Reply | None = None
+    if question is not None and question.confirms and not late:
+        # While it asks back, yes and no are the state's own words, and go before those of anywhere.
+        reply = _read(turn, question, text)
+        if reply.value is not None:
+            _good_answer(turn, question, text, reply)
+            return True
     for trigger in known.of_words(text, turn.at.language):
         if trace is not None:
             trace.add(WordFound(state.name, trigger))
@@ -46,9 +53,8 @@ def take(turn: Turn, text: str, keywords: Collection[str]) -> bool:
         _heard(turn, value_of(matcher, text))
         if turn.fire(trigger):
             return True
-    reply = None
     if question is not None and question.has_answer:
-        reply = _read(turn, question, text)
+        reply = reply or _read(turn, question, text)
         if reply.value is not None:
             _good_answer(turn, question, text, reply)
             return True

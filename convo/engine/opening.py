@@ -309,9 +309,7 @@ def _asked_for(outbound: Outbound) -> Outbound:
 
 def _word_in(folded: str, flow: Flow) -> bool:
     """Return whether a keyword only means something together with its value."""
-    return folded in {fold(word) for word in flow.keyword_values} and folded not in {
-        fold(word) for word in flow.keywords if word not in flow.keyword_values
-    }
+    return folded in map(fold, flow.keyword_values) and folded not in map(fold, flow.keywords_alone)
 
 
 def _in_a_known_state(compiled: CompiledFlow, conversation: Conversation) -> Conversation:
@@ -352,7 +350,7 @@ def _over(compiled: CompiledFlow, last: Conversation, event: Received, now: date
     moment, notes = moment_of(event, now, last)
     flow = compiled.flow
     spoken = flow.twin_keywords.get(last.language, flow.keywords)
-    words = listed([] if flow.needs_data else list(spoken), last.language, OR)
+    words = listed([] if flow.needs_data else list(dict.fromkeys(spoken)), last.language, OR)
     text = built_in_text(compiled, "over", {"words": words}, last.language)
     return Step(
         conversation=replace(last, closed_told=True, steps=last.steps + 1),

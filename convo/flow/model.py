@@ -328,6 +328,14 @@ class Flow:
         return self.moved.get(state, self.moved.get(OTHERS))
 
     @property
+    def keywords_alone(self) -> tuple[str, ...]:
+        """The keywords that open the flow without a value; one that takes one, too, is there twice."""
+        words = dict.fromkeys(self.keywords)
+        return tuple(
+            each for each in words if each not in self.keyword_values or self.keywords.count(each) > 1
+        )
+
+    @property
     def needs_data(self) -> bool:
         """Whether somebody must give data before the conversation can open."""
         return any(datum.given and datum.first is None for datum in self.data.values())

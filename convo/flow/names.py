@@ -11,7 +11,7 @@ from convo.flow.codes import problem
 from convo.flow.model import Action, Arm, Assignment, Effects, Question, Rule, State
 from convo.flow.problems import FlowError, Problem, nearest
 from convo.flow.template import BUILT_IN, Expression, Template
-from convo.flow.triggers import MatcherKind
+from convo.flow.triggers import Matcher, MatcherKind
 from convo.flow.values import Type
 
 
@@ -36,26 +36,33 @@ class Contents:
     clashes: list[tuple[str, Type, Type, State]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, states: Iterable[State], anywhere: Iterable[Rule]) -> Contents:
-        """Collect them."""
+    def of(
+        cls,
+        states: Iterable[State],
+        anywhere: Iterable[Rule],
+        start: str | None = None,
+        brought: Iterable[Matcher] = (),
+    ) -> Contents:
+        """Collect them; ``brought`` are the values that keywords bring to the state ``start``."""
         found = cls()
+        came = {"value": _kind(brought)} if brought else {}
         for state in states:
-            local = {}
+            local = entry = came if state.name == start else {}
             if state.question is not None:
-                found._question(state, state.question)
+                found._question(state, state.question, entry)
                 if (kind := answer_type(state.question)) is not None:
                     local = {"value": kind}
-            found._effects(state.entry, {})
+            found._effects(state.entry, entry)
             found._arms(state.goto, local)
             found._rules(state.rules)
             for timer in state.timers:
                 found._actions(timer.actions, {})
             for lines in (state.run, state.call):
-                found.values += [Spot(line.value) for line in lines.given] if lines else []
+                found.values += [Spot(line.value, entry) for line in lines.given] if lines else []
         found._rules(anywhere)
         return found
 
-    def _question(self, state: State, question: Question) -> None:
+    def _question(self, state: State, question: Question, entry: Mapping[str, Type]) -> None:
         kind = answer_type(question)
         if question.save and question.save != "language" and kind is not None:
             known = self.saves.setdefault(question.save, (kind, state))[0]
@@ -66,13 +73,12 @@ class Contents:
         texts = [question.ask, *question.sorry, *question.silence.reminder]
         self.templates += [Spot(text) for text in (*texts, *([question.hint] if question.hint else []))]
         if question.skip is not None:
-            self.conditions.append(Spot(question.skip))
+            self.conditions.append(Spot(question.skip, entry))
         self._effects(question.then, {} if kind is None else {"value": kind})
 
     def _rules(self, rules: Iterable[Rule]) -> None:
         for rule in rules:
-            numbers = all(matcher.kind is MatcherKind.NUMBER for matcher in rule.matchers)
-            self._actions(rule.actions, {"value": Type.NUMBER if numbers else Type.TEXT})
+            self._actions(rule.actions, {"value": _kind(rule.matchers)})
 
     def _actions(self, actions: Iterable[Action], local: Mapping[str, Type]) -> None:
         for action in actions:
@@ -91,6 +97,11 @@ class Contents:
         self.assignments += [Spot(line, local) for line in effects.set]
         self.templates += [Spot(text, local) for text in effects.reply]
         self.templates += [Spot(text, local) for tell in effects.tell for text in tell.texts]
+
+
+def _kind(matchers: Iterable[Matcher]) -> Type:
+    """Return the type of ``value`` where one of these has matched."""
+    return Type.NUMBER if all(each.kind is MatcherKind.NUMBER for each in matchers) else Type.TEXT
 
 
 def answer_type(question: Question) -> Type | None:

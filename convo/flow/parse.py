@@ -153,7 +153,8 @@ class _Reading:
         data, untyped = read_data(file.data or {}, self.problems)
         hours = declared.hours()
         keywords, values = self._keywords()
-        contents = Contents.of(own.values(), anywhere)
+        start = self._start(own)
+        contents = Contents.of(own.values(), anywhere, start, values.values())
         types = self._types(own, contents, data, untyped, hours, greeting)
         moments = declared.check_moments(own.values(), types, cards.doubtful)
         self.problems += moments
@@ -166,7 +167,7 @@ class _Reading:
         children = self.children.items()
         flow = Flow(
             name=self._name(),
-            start=self._start(states),
+            start=start,
             states=states,
             version=self._version(),
             path=self.document.path,

@@ -115,7 +115,7 @@ class Flows:
         taken: dict[str, str] = {}
         leaving = flows.opt_out_words(None)
         for name, (place, compiled) in places.items():
-            for word in compiled.flow.keywords:
+            for word in dict.fromkeys(compiled.flow.keywords):
                 folded = fold(word)
                 if folded in leaving:
                     hint = "take another keyword, or other words under 'opt_out'"

@@ -122,6 +122,20 @@ def test_the_own_keyword_says_the_question_again_without_its_hint(several: Talk)
     assert several.said("Pizza") == ["Which size?\n1. Small\n2. Large"]
 
 
+def test_a_keyword_with_a_value_and_the_same_word_alone(compiled: Compile) -> None:
+    park = (
+        "states:\n  one:\n    set: {place: value | default(0)}\n    reply: Place ${place}.\n    end: parked\n"
+    )
+    both = compiled(f"flow: both\nkeywords: [PARK, PARK number]\n{park}")
+    alone = Talk(ChannelFlows("test", {"both": both}))
+    assert alone.said("Park") == ["Place 0."]
+    assert alone.said("park ١٢") == ["Place 12."]
+    assert alone.said("hello") == ["This conversation is over. To begin again, send PARK."]
+    needs = compiled(f"flow: needs\nkeywords: [PARK number]\n{park}")
+    with pytest.raises(NoFlow):
+        Talk(ChannelFlows("test", {"needs": needs})).said("park")
+
+
 def test_words_of_consent_are_those_of_the_flow_that_is_open(several: Talk) -> None:
     several.said("pizza")
     assert several.said("stop") == ["Which size?\n1. Small\n2. Large\nJust the number."]  # a name like any
