@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "store": ("convo.cli.store", "Check, audit and back up a store."),
     "schema": ("convo.cli.schema", "Print the JSON Schema of flow files, for an editor."),
     "emulate": ("convo.cli.emulate", "Run the stand-in of a provider on this machine."),
-    "transport": ("convo.cli.transport", "Look after the account of a provider."),
+    "transport": ("convo.cli.transport", "Check a transport; look after the account of a provider."),
 }
 """Each command with the module that holds it, as ``command``, and its line in the help."""
 

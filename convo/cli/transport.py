@@ -1,4 +1,4 @@
-"""``convo transport``: look after the account of a provider."""
+"""``convo transport``: check a transport, and look after the account of a provider."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group("transport")
 def command() -> None:
-    """Look after the account of a provider."""
+    """Check a transport, and look after the account of a provider."""
 
 
 command.add_command(check)

@@ -49,6 +49,7 @@ from convo.transports.numbers import read_number
 
 PAGE_SIZE = 2
 _CREDENTIAL = "canary-"
+_PAGE = "page_of_stand_in"
 
 
 class DescribedStandIn(HttpStandIn):
@@ -170,7 +171,7 @@ class DescribedStandIn(HttpStandIn):
         if given is not None:
             return self._take(given)
         if it.poll is not None and (asked := _given(it.poll.call, request)) is not None:
-            return self._list(it.poll, asked)
+            return self._list(it.poll, asked, request)
         return json_response(404, {})
 
     def _token(self, request: Request) -> Response:
@@ -207,7 +208,7 @@ class DescribedStandIn(HttpStandIn):
         fits = (status for status in (200, 201, 202) if meaning_of(it.send.outcomes, status, said) is None)
         return json_response(next(fits, 200), said)
 
-    def _list(self, how: Poll, asked: Mapping[str, str]) -> Response:
+    def _list(self, how: Poll, asked: Mapping[str, str], request: Request) -> Response:
         if how.takes:
             held, self._waiting = self._waiting[:1], self._waiting[1:]
             return json_response(200, _under(how.list, held))
@@ -219,10 +220,17 @@ class DescribedStandIn(HttpStandIn):
         ]
         if how.order is Order.NEWEST_FIRST:
             found.reverse()
+        if how.first_page is None and how.next_page is None:
+            return json_response(200, _under(how.list, found))
+        number = int(request.query.get(_PAGE, "0"))
         if how.first_page is not None:
-            first = (int(asked["page"]) - how.first_page) * PAGE_SIZE
-            return json_response(200, _under(how.list, found[first : first + PAGE_SIZE]))
-        return json_response(200, _under(how.list, found))
+            number = int(asked["page"]) - how.first_page
+        first = number * PAGE_SIZE
+        said = _under(how.list, found[first : first + PAGE_SIZE])
+        if how.next_page is not None and isinstance(said, dict) and len(found) > first + PAGE_SIZE:
+            query = urlencode({**request.query, _PAGE: str(number + 1)})
+            _put(said, how.next_page, f"{request.path}?{query}")
+        return json_response(200, said)
 
 
 def _chosen(when: Mapping[Way, Iterable[str]]) -> dict[str, object]:

@@ -386,6 +386,34 @@ def test_the_checks_of_a_provider_of_forms(tmp_path: Path) -> None:
     assert (code, "23 fine, 0 wrong" in said) == (0, True), said
 
 
+@pytest.mark.parametrize(
+    "pages",
+    [
+        "next_page: paging.next, query: {after: '{since}'}",
+        "first_page: 1, query: {after: '{since}', page: '{page}'}",
+        "order: newest_first, first_page: 0, query: {after: '{since}', page: '{page}'}",
+    ],
+)
+def test_the_checks_of_a_listing_in_pages(tmp_path: Path, pages: str) -> None:
+    (tmp_path / "x.yaml").write_text(BY_FORM.replace('query: {after: "{since}"}', pages))
+    code, said = checked(tmp_path / "x.yaml")
+    assert (code, "23 fine, 0 wrong" in said) == (0, True), said
+
+
+def test_a_next_page_elsewhere_is_not_followed(
+    tmp_path: Path, provider: Provider, url: str, clock: FakeClock
+) -> None:
+    """It would carry our credentials to a stranger."""
+    query = "next_page: next, query: {after: '{since}'}"
+    (tmp_path / "x.yaml").write_text(BY_FORM.replace('query: {after: "{since}"}', query))
+    given = {"GENERIC_DESCRIPTION": str(tmp_path / "x.yaml"), "GENERIC_BASE_URL": url, "KEY": "canary"}
+    made = create("generic", channel="sms", clock=clock, environ=given)
+    provider.answers = [json_response(200, {"data": {"items": []}, "next": "https://example.org/steal"})]
+    with pytest.raises(TransportError, match="none of this provider"):
+        made.poll(None)
+    assert len(provider.asked) == 1
+
+
 def test_a_description_that_cannot_work_fails_the_checks(tmp_path: Path) -> None:
     """It is written without a mistake, but a listing of this order and overlap would lose texts."""
     (tmp_path / "x.yaml").write_text(BY_FORM.replace("list: data.items,", "list: data.items, overlap: 1s,"))
