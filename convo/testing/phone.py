@@ -187,8 +187,7 @@ class Phone:
 
     def receive(self, texts: Sequence[Text]) -> None:
         """Hand in texts in one poll, and let everything happen that follows."""
-        if self.world.reload:
-            self.world.restart()
+        self.world.before_text()
         now = self.world.clock.now()
         for text in texts:
             self.chat.append(f"{'them' if text.sender == self.number else text.sender}: {text.text}")

@@ -75,6 +75,7 @@ class World:
             Path(self._spec).write_bytes(_empty_store())
         self.store: Store = open_store(self._spec)
         self.services = FakeServices()
+        self._reloads = 0
         self._openings = 0
         self._notes = 0
         self._last: dict[str, Inbound] = {}
@@ -93,14 +94,24 @@ class World:
 
     # -- running ------------------------------------------------------------------------------------
 
-    def restart(self) -> None:
+    def before_text(self) -> None:
+        """Where this world reloads, restart before somebody writes.
+
+        The store's file is opened again before the second text of a world and not at each: that takes longer
+        than a step, and nothing is left in a connection, as each method of a store is a whole transaction.
+        """
+        if self.reload:
+            self._reloads += 1
+            self.restart(reopen=self._reloads == 2)
+
+    def restart(self, *, reopen: bool = True) -> None:
         """Stop, and go on from the store: the flow's file is read again, and no object lives on.
 
         Raises:
             FlowError: the file has problems; everything stays as it was.
         """
         compiled = self._given_machine or machine_of(self.path)
-        if self._folder is not None:
+        if self._folder is not None and reopen:
             self.store.close()
             self.store = open_store(self._spec)
         self.store.recover(self.clock.now())
