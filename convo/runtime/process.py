@@ -84,31 +84,30 @@ class Processor:
         self._aside = Aside()
 
     def once(self, now: datetime) -> datetime | None:
-        """Step a batch of each partition in which something waits; return when to be called again.
-
-        None: nothing waits.
-
-        Raises:
-            StoreError: as ``process``; the partitions before that one are done.
-        """
-        busy = self._store.busy(now)
-        times = [self.process(partition, now) for partition in busy]
-        if now not in times:
-            # One that is due already has been seen to, with its partition.
-            next_at = self._store.next_timer()
-            times += [next_at] if next_at is not None and next_at > now else []
-        return min((each for each in times if each is not None), default=None)
-
-    def process(self, partition: int, now: datetime) -> datetime | None:
-        """Step and commit one batch of a partition; return when to be called again, None: nothing waits.
-
-        Texts go before the answers of services, and those before timers. Whoever steps the partition at the
-        same time waits for the commit, and then finds what is left.
+        """Step and commit one batch of all that waits; return when to be called again, None: nothing waits.
 
         Raises:
             StoreError: nothing of the batch was written; the next call steps it again.
         """
-        with self._store.fenced(partition) as store:
+        busy = self._store.busy(now)
+        again_at = self._process(busy, now) if busy else None
+        if again_at == now:
+            return now
+        # One that is due already has been seen to, with its partition.
+        next_at = self._store.next_timer()
+        times = [each for each in (again_at, next_at if next_at is None or next_at > now else None) if each]
+        return min(times, default=None)
+
+    def process(self, partition: int, now: datetime) -> datetime | None:
+        """Step and commit one batch of a partition, as ``once``. Raises as ``once``."""
+        return self._process((partition,), now)
+
+    def _process(self, partitions: Sequence[int], now: datetime) -> datetime | None:
+        """Step and commit one batch; texts go before the answers of services, and those before timers.
+
+        Whoever steps one of them at the same time waits for the commit, and then finds what is left.
+        """
+        with self._store.fenced(*partitions) as store:
             done = self._batch(store, now)
         if done.leaves:
             self._on_committed()

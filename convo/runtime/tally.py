@@ -52,9 +52,9 @@ class _Counted:
         return getattr(self._store, name)
 
     @contextmanager
-    def fenced(self, partition: int) -> Iterator[Store]:
+    def fenced(self, *partitions: int) -> Iterator[Store]:
         within = Tally()
-        with self._store.fenced(partition) as store:
+        with self._store.fenced(*partitions) as store:
             yield counted(store, within)
         for (name, channel, detail), by in within.counts().items():
             self._tally.add(name, channel, detail, by)

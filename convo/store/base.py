@@ -248,13 +248,13 @@ class Store(Protocol):
         """
         ...
 
-    def fenced(self, partition: int) -> AbstractContextManager[Store]:
-        """Yield the store through which a partition is stepped, with nobody else within its fence.
+    def fenced(self, *partitions: int) -> AbstractContextManager[Store]:
+        """Yield the store through which partitions are stepped, with nobody else within their fences.
 
         Whoever comes meanwhile, from whatever process, waits and then reads what was committed. Claims, due
-        timers, answers and ``next_timer`` are those of the partition alone. Where several processes may step,
-        all of the block is one transaction: a method that raises did nothing and the others stand, and if
-        the block raises nothing of it happened. A store that one process runs on may yield itself.
+        timers, answers and ``next_timer`` are those of the partitions alone. Where several processes may
+        step, all of the block is one transaction: a method that raises did nothing and the others stand, and
+        if the block raises nothing of it happened. A store that one process runs on may yield itself.
         """
         ...
 

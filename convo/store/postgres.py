@@ -100,7 +100,7 @@ class PostgresStore:
         self.path = shown(url)
         self.in_commit = in_commit
         self._bound: Connection | None = None
-        self._partition: int | None = None
+        self._within: Sequence[int] | None = None
         self._closed = False
         self.schema = bring_up(url)
         self._pool = ConnectionPool(
@@ -177,12 +177,12 @@ class PostgresStore:
         return [row["part"] for row in self._rows("busy", PARTITIONS, stamp(now))]
 
     @contextlib.contextmanager
-    def fenced(self, partition: int) -> Iterator[Store]:
-        """Yield this store in one transaction that nobody else has in that partition."""
+    def fenced(self, *partitions: int) -> Iterator[Store]:
+        """Yield this store in one transaction that nobody else has in these partitions."""
         with self._connected() as db, self._telling(), db.transaction():
-            tell(db, "fence", (partition,))
+            tell(db, "fence", (list(partitions),))
             within = copy.copy(self)
-            within._bound, within._partition = db, partition
+            within._bound, within._within = db, partitions
             yield within
 
     def claim(self, limit: int) -> list[Waiting]:
@@ -374,7 +374,7 @@ class PostgresStore:
 
     def _rows(self, name: str, *values: Any) -> list[Row]:
         with self._connected() as db, self._telling():
-            return ask(db, name, values, self._partition)
+            return ask(db, name, values, self._within)
 
     def _asking(self, db: Connection) -> Run:
         """Return what runs named statements on this connection."""
@@ -405,9 +405,8 @@ class PostgresStore:
     def _alone(self) -> Iterator[Connection]:
         """Yield a connection within a transaction while nobody else writes of people or steps them."""
         with self._connected() as db, self._telling(), db.transaction():
-            tell(db, "fence", (FORGETTING,))
-            for partition in range(PARTITIONS):
-                tell(db, "fence", (partition,))
+            tell(db, "fence", ([FORGETTING],))
+            tell(db, "fence", (list(range(PARTITIONS)),))
             yield db
 
     def _wake(self, db: Connection, rows: Iterable[Row]) -> None:

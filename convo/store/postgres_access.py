@@ -83,10 +83,14 @@ _ROWS: BaseRowFactory[dict[str, Any]] = _named
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """A statement with PostgreSQL's placeholders; ``of_partition``: its last one is the partition."""
+    """A statement with PostgreSQL's placeholders.
+
+    ``of_partition``: the last one is the partition of a person; ``within``: it is those of the fence.
+    """
 
     text: str
     of_partition: bool
+    within: bool
 
 
 STORE = ("statements.sql", "privacy.sql", "postgres/statements.sql")
@@ -111,15 +115,16 @@ def _translated(text: str) -> _Statement:
         return f"${found[1] or count}"
 
     text = re.sub(r"\?(\d*)", numbered, text)
-    of_partition = ":partition" in text
-    return _Statement(text.replace(":partition", f"${count + 1}"), of_partition)
+    of_partition, within = ":partition" in text, ":within" in text
+    text = text.replace(":partition", f"${count + 1}").replace(":within", f"${count + 1}::int[]")
+    return _Statement(text, of_partition, within)
 
 
 def ask(
     connection: Connection,
     name: str,
     values: Sequence[Any] = (),
-    fence: int | None = None,
+    fence: Sequence[int] | None = None,
     files: tuple[str, ...] = STORE,
 ) -> list[dict[str, Any]]:
     """Run a named statement, and return what it found."""
@@ -131,14 +136,16 @@ def tell(
     connection: Connection,
     name: str,
     values: Sequence[Any] = (),
-    fence: int | None = None,
+    fence: Sequence[int] | None = None,
     files: tuple[str, ...] = STORE,
 ) -> psycopg.Cursor[dict[str, Any]]:
-    """Run a named statement. ``:partition`` is the fence's, or that of the first two values."""
+    """Run a named statement. ``:partition`` is that of the first two values, ``:within`` is ``fence``."""
     statement = _statement(files, name, fence is not None)
     bound = [stored(each) for each in values]
     if statement.of_partition:
-        bound.append(partition_of(values[0], values[1]) if fence is None else fence)
+        bound.append(partition_of(values[0], values[1]))
+    if statement.within:
+        bound.append(list(fence or ()))
     cursor = psycopg.RawCursor(connection, row_factory=_ROWS)
     return cursor.execute(statement.text.encode(), bound)
 

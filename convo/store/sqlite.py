@@ -198,7 +198,7 @@ class SqliteStore:
         return (0,)
 
     @contextlib.contextmanager
-    def fenced(self, partition: int) -> Iterator[Store]:  # noqa: ARG002 - the file is not divided
+    def fenced(self, *partitions: int) -> Iterator[Store]:  # noqa: ARG002 - the file is not divided
         """Yield this store: one process runs on the file, and one of its threads steps (``lock_for_run``)."""
         yield self
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from tests.benchmarks import answering, durable, memory, naive, starting, trying, webhook
+from tests.benchmarks import answering, durable, memory, naive, postgres, starting, trying, webhook
 from tests.benchmarks.figures import HEADER, Figure, row
 
 
@@ -29,6 +29,7 @@ def main() -> None:
         ("share", durable.shares),
         ("memory", memory.figures),
         ("answering", answering.figures),
+        ("postgres", postgres.figures),
         ("naive", naive.figures),
         ("webhook", webhook.figures),
         ("help", starting.figures),

@@ -87,8 +87,8 @@ class Breaks:
         return getattr(self._store, name)
 
     @contextmanager
-    def fenced(self, partition: int) -> Iterator[Breaks]:
-        with self._store.fenced(partition):  # type: ignore[attr-defined]
+    def fenced(self, *partitions: int) -> Iterator[Breaks]:
+        with self._store.fenced(*partitions):  # type: ignore[attr-defined]
             yield self
 
 

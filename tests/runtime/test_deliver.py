@@ -70,8 +70,8 @@ class Fused:
         return lambda *args, **named: self._fuse(lambda: found(*args, **named))
 
     @contextlib.contextmanager
-    def fenced(self, partition: int) -> Iterator[Fused]:
-        with self._inner.fenced(partition):  # type: ignore[attr-defined]
+    def fenced(self, *partitions: int) -> Iterator[Fused]:
+        with self._inner.fenced(*partitions):  # type: ignore[attr-defined]
             yield self
 
 

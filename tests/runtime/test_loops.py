@@ -146,8 +146,8 @@ class Failing:
         return self._fail if name == self._method and self._errors else getattr(self._store, name)
 
     @contextmanager
-    def fenced(self, partition: int) -> Iterator[Failing]:
-        with self._store.fenced(partition):
+    def fenced(self, *partitions: int) -> Iterator[Failing]:
+        with self._store.fenced(*partitions):
             yield self
 
     def _fail(self, *_: object, **__: object) -> None:
@@ -298,8 +298,8 @@ class Picky:
         return getattr(self._store, name)
 
     @contextmanager
-    def fenced(self, partition: int) -> Iterator[Picky]:
-        with self._store.fenced(partition):
+    def fenced(self, *partitions: int) -> Iterator[Picky]:
+        with self._store.fenced(*partitions):
             yield self
 
     def commit(self, results: Sequence[Result], now: datetime) -> None:

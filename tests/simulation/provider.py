@@ -88,8 +88,8 @@ class Fused:
         return lambda *given, **named: self._fuse(name, lambda: found(*given, **named), store=self._is_store)
 
     @contextmanager
-    def fenced(self, partition: int) -> Iterator[Fused]:
-        with self._inner.fenced(partition):  # type: ignore[attr-defined]
+    def fenced(self, *partitions: int) -> Iterator[Fused]:
+        with self._inner.fenced(*partitions):  # type: ignore[attr-defined]
             yield self
 
 

@@ -32,7 +32,7 @@ FROM inbox i
 LEFT JOIN conversations v ON v.channel = i.channel AND v.sender = i.sender
     AND v.number = (SELECT max(n.number) FROM conversations n WHERE n.channel = i.channel AND n.sender = i.sender)
 WHERE i.status = 'waiting'
-    -- fenced: AND i.partition = :partition
+    -- fenced: AND i.partition = ANY(:within)
     AND NOT EXISTS (SELECT 1 FROM calls k WHERE k.channel = i.channel AND k.sender = i.sender AND k.status != 'done'
         LIMIT 1 OFFSET 0)
 ORDER BY i.id
@@ -50,7 +50,7 @@ SELECT t.id, t.channel, t.sender, t.name, t.entry AS timer_entry, t.due_at,
 FROM timers t
 JOIN conversations v ON v.channel = t.channel AND v.sender = t.sender AND v.number = t.number
 WHERE t.due_at <= ? AND v.ended IS NULL AND v.entry = t.entry
-    -- fenced: AND t.partition = :partition
+    -- fenced: AND t.partition = ANY(:within)
     AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.channel = t.channel AND i.sender = t.sender AND i.status = 'waiting'
         LIMIT 1 OFFSET 0)
 ORDER BY t.due_at, t.id
@@ -58,7 +58,7 @@ LIMIT ?
 
 -- name: next_timer
 SELECT min(due_at) AS at FROM timers
--- fenced: WHERE partition = :partition
+-- fenced: WHERE partition = ANY(:within)
 
 -- name: write_conversation
 INSERT INTO conversations (channel, sender, number, flow, version, state, entry, tries, steps, language, data,
@@ -162,7 +162,7 @@ SELECT k.id, k.channel, k.sender, k.entry AS call_entry, k.result, k.answer, k.n
 FROM calls k
 JOIN conversations v ON v.channel = k.channel AND v.sender = k.sender AND v.number = k.number
 WHERE k.status = 'answered'
-    -- fenced: AND k.partition = :partition
+    -- fenced: AND k.partition = ANY(:within)
 ORDER BY k.id
 LIMIT ?
 

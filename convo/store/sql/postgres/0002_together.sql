@@ -28,3 +28,6 @@ END $$;
 
 CREATE TRIGGER outbox_tells AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION convo_tell('outbox');
 CREATE TRIGGER calls_tell AFTER INSERT ON calls FOR EACH STATEMENT EXECUTE FUNCTION convo_tell('calls');
+
+-- A run that steps all partitions by itself claims across them.
+CREATE INDEX inbox_waiting_in_order ON inbox (id) WHERE status = 'waiting';

@@ -1,8 +1,9 @@
 -- Statements that PostgreSQL wants otherwise than SQLite: whole columns at once, partitions, locks. The others
--- stand in the files above this folder. :partition is that of the first two values, or of the fence.
+-- stand in the files above this folder. :partition is that of the first two values, :within are those of the fence.
 
 -- name: fence
-SELECT pg_advisory_xact_lock(hashtext('convo ' || current_schema()), ?)
+SELECT pg_advisory_xact_lock(hashtext('convo ' || current_schema()), p)
+FROM (SELECT p FROM unnest(?::int[]) p ORDER BY p) ascending
 
 -- name: fence_shared
 SELECT pg_advisory_xact_lock_shared(hashtext('convo ' || current_schema()), ?)
