@@ -29,7 +29,11 @@ def command(flow: Path, form: str | None, output: Path | None, everything: bool)
     from convo.flow.parse import load_flow
 
     ending = output.suffix.lower() if output is not None else ""
-    chosen = form or {".dot": "dot", ".gv": "dot", ".svg": "svg", ".png": "png"}.get(ending, "mermaid")
+    chosen = form or _FORMS.get(ending)
+    if chosen is None:
+        raise ConfigError(
+            f"{output}: no picture of convo's ends with {ending}; take .svg, .png, .dot or .mmd"
+        )
     graph = graph_of(compile_flow(load_flow(flow)), everything=everything)
     if chosen == "mermaid":
         drawn = mermaid(graph).encode()
@@ -46,3 +50,10 @@ def command(flow: Path, form: str | None, output: Path | None, everything: bool)
         output.write_bytes(drawn)
     except OSError as problem:
         raise ConfigError(f"{output} cannot be written: {problem.strerror}") from None
+
+
+_FORMS = {
+    **dict.fromkeys(("", ".mmd", ".mermaid", ".md", ".txt"), "mermaid"),
+    **{".dot": "dot", ".gv": "dot", ".svg": "svg", ".png": "png"},
+}
+"""What a file holds, by its ending."""

@@ -218,6 +218,14 @@ def test_mermaid_and_dot_by_the_command(capsys: pytest.CaptureFixture[str], tmp_
     assert "cannot be written" in capsys.readouterr().err
 
 
+def test_an_ending_that_is_no_picture_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "made.gif"
+    assert main(["graph", str(ROOT / "flows" / "stopwatch.yaml"), "-o", str(target)]) == 2
+    assert "take .svg, .png, .dot or .mmd" in " ".join(capsys.readouterr().err.split())
+    assert not target.exists()
+    assert main(["graph", str(ROOT / "flows" / "stopwatch.yaml"), "-o", str(tmp_path / "made.mmd")]) == 0
+
+
 def test_without_graphviz_the_error_names_the_package(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
