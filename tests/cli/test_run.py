@@ -247,17 +247,20 @@ def _chat(words: list[str], typed: list[bytes]) -> tuple[str, int]:
     if child == 0:
         os.chdir(ROOT)
         os.execv(sys.executable, [*CONVO, *words])
-    screen = b""
+    screen, ended = b"", False
     for prompts, keys in enumerate([*typed, b""], 1):
-        ends = time.monotonic() + 15
+        ends = time.monotonic() + 30
         while time.monotonic() < ends and (not keys or screen.count("you ›".encode()) < prompts):
             if select.select([terminal], [], [], 0.1)[0]:
                 try:
                     screen += os.read(terminal, 65536)
                 except OSError:  # how a terminal says that the other side has closed it
+                    ended = True
                     break
         if keys:
             os.write(terminal, keys)
+    if not ended:  # else the wait for it could be for ever
+        os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     os.close(terminal)
     return screen.decode(), os.waitstatus_to_exitcode(status)
