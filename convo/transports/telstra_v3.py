@@ -190,7 +190,7 @@ class TelstraV3:
         kept = max(first, mark - OVERLAP)
         full = self._full_look_at is None or not now - FULL_LOOK < self._full_look_at <= now
         since = kept if full or mark == first else max(first, mark - SHORT_OVERLAP)
-        found = self._incoming.walk({"direction": "incoming"}, since, now)
+        found = self._incoming.walk({"direction": "incoming"}, since, now, beginning=True)
         ours = [each for each in found.entries if _is_to(each, number)]
         new = [each for each in ours if _name(each) not in self._seen]
         # A text without words (a picture) cannot be answered by a flow; it is kept for a person to see.

@@ -8,7 +8,7 @@ like. So what comes twice or is too old is dropped here, and what ``offset`` mea
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
@@ -43,8 +43,12 @@ class Listing:
         self._knows_start = True
         self._counts_pages: bool | None = None
 
-    def walk(self, asked: Mapping[str, str], since: datetime, now: datetime) -> Found:
+    def walk(
+        self, asked: Mapping[str, str], since: datetime, now: datetime, *, beginning: bool = False
+    ) -> Found:
         """Return all messages that ``asked`` matches from ``since`` on, at most those that are kept.
+
+        ``beginning``: of a listing from old to new that is too long, its first pages will do.
 
         Raises:
             ConvoError: what ``ask`` and ``expect`` raise.
@@ -57,13 +61,11 @@ class Listing:
         for _ in range(MOST_PAGES):
             new = self._take(page, entries, odd)
             if not new or not _goes_on(page):
-                kept = [each for each in entries.values() if each.at >= since]
-                # Of one moment: in the order of the listing, if that is from old to new.
-                if len(kept) > 1 and kept[0].at > kept[-1].at:
-                    kept.reverse()
-                kept.sort(key=lambda each: each.at)
-                return Found(tuple(kept), tuple(odd))
+                return _found(entries, odd, since)
             offset, page = self._next(asked, since, offset, page, entries)
+        listed = list(entries.values())
+        if beginning and listed and listed[0].at >= since and listed[0].at < listed[-1].at:
+            return _found(entries, odd, since)
         raise TransportError("the listing has no end")
 
     def _take(self, page: Page, entries: dict[str, Entry], odd: dict[str, None]) -> int:
@@ -109,6 +111,15 @@ class Listing:
             return read_page(self._expect(answer))
         except NotJSON as problem:
             raise TransportError(f"the messages cannot be listed: {problem}") from None
+
+
+def _found(entries: Mapping[str, Entry], odd: Iterable[str], since: datetime) -> Found:
+    kept = [each for each in entries.values() if each.at >= since]
+    # Of one moment: in the order of the listing, if that is from old to new.
+    if len(kept) > 1 and kept[0].at > kept[-1].at:
+        kept.reverse()
+    kept.sort(key=lambda each: each.at)
+    return Found(tuple(kept), tuple(odd))
 
 
 def _name(entry: Entry) -> str:

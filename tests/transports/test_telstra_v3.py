@@ -17,7 +17,7 @@ from convo.errors import ConfigError, CredentialsError, TransportError
 from convo.messages import Address, Outbound, Receipt, Status
 from convo.store import open_store
 from convo.testing import FakeClock
-from convo.transports import create
+from convo.transports import create, telstra_v3_listing
 from convo.transports.base import GiveUp, PushRequest, Sent, Unknown
 from convo.transports.http import Door
 from convo.transports.telstra_v3 import BEGINNING, OVERLAP, TelstraV3
@@ -246,6 +246,25 @@ def test_whatever_a_listing_looks_like(
         found, cursor = texts(transport, cursor)
         assert found == said
         assert texts(transport, cursor)[0] == []
+
+
+def test_a_backlog_that_is_too_long_for_one_poll_is_taken_in_several(
+    emulator: TelstraV3Emulator, connect: Connect, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telstra_v3_listing, "MOST_PAGES", 4)
+    for number in range(500):
+        clock.advance(60)
+        emulator.text(SENDER, str(number))
+    transport, found, cursor = connect(emulator, TELSTRA_SINCE="1d"), [], None
+    for _ in range(5):
+        more, cursor = texts(transport, cursor)
+        found += more
+    assert found == [str(number) for number in range(500)]
+    with TelstraV3Emulator(clock, newest_first=True) as other:
+        for number in range(500):
+            other.text(SENDER, str(number), clock.now() - timedelta(seconds=500 - number))
+        with pytest.raises(TransportError, match="no end"):  # its first pages would be the newest
+            connect(other, TELSTRA_SINCE="1d").poll(None)
 
 
 def test_texts_of_another_number_and_pictures(
