@@ -35,7 +35,7 @@ def too_long(looking: Looking) -> Iterator[Finding]:
     if most is None:
         return
     for text, scope, wordings in _written(looking):
-        for spoken, under, sure, full in wordings:
+        for language, under, sure, full in wordings:
             price = cost(full)
             if price.segments <= most:
                 continue
@@ -46,7 +46,7 @@ def too_long(looking: Looking) -> Iterator[Finding]:
                 f"{what} takes {price.segments} segments ({price.encoding}){when}; max_segments is {most}"
             )
             at = text.source
-            hint = _shorter(full) if spoken is text else f"its words in another language: {_shorter(full)}"
+            hint = f"its words in '{language}': {_shorter(full)}" if language else _shorter(full)
             level = Severity.ERROR if certain else Severity.WARNING
             chat = _chat_with(looking, text)
             yield looking.finding(
@@ -58,13 +58,13 @@ def too_long(looking: Looking) -> Iterator[Finding]:
 def dear(looking: Looking) -> Iterator[Finding]:
     """Find texts that take more segments only for letters that can be written more cheaply."""
     for text, scope, wordings in _written(looking):
-        for spoken, _, _, full in wordings:
+        for language, _, _, full in wordings:
             plain, most = cheaper(full), looking.flow.max_segments
             before, after = cost(full).segments, cost(plain).segments
             if plain == full or (most is not None and before > most):
                 continue
             found = [letter for letter in culprits(full) if letter in SUBSTITUTES]
-            other = "" if spoken is text else "in another language "
+            other = f"in '{language}' " if language else ""
             message = f"this text {other}takes {before} segments, and {after} if written plainly"
             hint = "; ".join(named(letter) for letter in found[:3])
             at = text.source
@@ -72,8 +72,8 @@ def dear(looking: Looking) -> Iterator[Finding]:
             break
 
 
-Wording = tuple[Template, str, str, str]
-"""A text in one language: what stands below it, and the whole with names left out and at their longest."""
+Wording = tuple[str, str, str, str]
+"""A language ("" for the base) and in it: what stands below, the whole without names, and at its longest."""
 
 
 def _written(looking: Looking) -> Iterator[tuple[Template, str, list[Wording]]]:
@@ -87,7 +87,7 @@ def _written(looking: Looking) -> Iterator[tuple[Template, str, list[Wording]]]:
             written = f"{spoken.source}{under}"
             sure = _TAGS.sub("", _FILLED.sub("", written))
             full = _TAGS.sub("", _FILLED.sub(lambda each: "x" * longest.get(each[1], 0), written))
-            found.append((spoken, under, sure, full))
+            found.append((language, under, sure, full))
         yield text, scope, found
 
 
