@@ -11,6 +11,7 @@ from convo.store.address import shown
 from convo.store.ledger import Breach, audit
 from convo.store.looking import Deciding, Looking
 from convo.store.postgres_access import VIEWS, Connection, ask, connect, query, telling
+from convo.store.postgres_queue import wake
 from convo.store.postgres_schema import FOLDER, refuse_newer, schema_of, version_of
 from convo.store.rows import Row
 from convo.store.sqlfiles import migrations
@@ -77,6 +78,11 @@ class PostgresViews(Looking):
 
 class PostgresByHand(PostgresViews, Deciding):
     """What a person decides, beside what they see."""
+
+    def _retry(self, row: int) -> None:
+        found = self._run("retry_message", row)
+        if self._within is not None:
+            wake(self._within, [each["partition"] for each in found])
 
     def _hold(self, table: str, row: int) -> None:
         self._run(f"lock_{table}", row)

@@ -317,6 +317,21 @@ def test_who_receives_tells_which_partitions_have_something(postgres_url: str) -
     store.close()
 
 
+def test_a_message_that_is_retried_by_hand_is_stepped_at_once(postgres: Databases, postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    put(store, text("hello", identity="a"))
+    (waiting,) = store.claim(1)
+    store.commit([Result(waiting, dead="no flow")], at(2))
+    postgres.run("DELETE FROM procrastinate_jobs", postgres_url)
+    assert convo("inbox", "retry", str(waiting.id), "--store", postgres_url)[0] == 0
+    jobs = postgres.run("SELECT args ->> 'partition' FROM procrastinate_jobs", postgres_url)
+    assert jobs == [(str(partition_of(CHANNEL, ANN)),)]
+    assert len(store.claim(1)) == 1
+    code, said = convo("outbox", "resend", "99", "--store", postgres_url)
+    assert (code, "there is no row 99" in said) == (2, True)
+    store.close()
+
+
 def test_a_wake_up_that_fails_takes_the_texts_back(postgres_url: str) -> None:
     def fail(_db: object, _partitions: object) -> None:
         raise StoreError("no queue")
