@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from convo.store.base import PARTITIONS, Result, partition_of
 from convo.store.postgres import PostgresStore
 from convo.store.sqlfiles import migrations
 from tests.cli.test_operating import convo
-from tests.contract.pieces import ANN, CHANNEL, at, conversation, marked, put, say, step, text
+from tests.contract.pieces import ANN, BOB, CHANNEL, at, conversation, marked, put, say, step, text
 from tests.postgres import Databases
 
 # -- who is refused -------------------------------------------------------------------------------------
@@ -305,6 +306,30 @@ def test_a_person_is_forgotten_whole_while_they_are_being_stepped(postgres_url: 
     assert first.inbox() == []
     first.close()
     second.close()
+
+
+def test_a_forgotten_person_is_in_no_byte_of_the_tables(postgres: Databases, postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    put(store, text("call +61400000001 of Annandale", identity="a"), text("hi", sender=BOB, identity="b"))
+    for waiting in store.claim(10):
+        after = conversation(waiting.sender, data={"name": "Annandale" if waiting.sender == ANN else "Bob"})
+        said = ("Hello Annandale.",) if waiting.sender == ANN else (f"Ann is on {ANN}.",)
+        store.commit([Result(waiting, (step(waiting, after, says=said),))], at(2))
+    store.close()
+    assert {b"400000001", b"Annandale"} == bytes_of(postgres, postgres_url, b"400000001", b"Annandale")
+    code, said_of_it = convo("forget", ANN, "--store", postgres_url)
+    assert (code, "is forgotten" in said_of_it) == (0, True)
+    assert bytes_of(postgres, postgres_url, b"400000001", b"Annandale") == set()
+    assert bytes_of(postgres, postgres_url, b"400000002") == {b"400000002"}, "Bob stays"
+
+
+def bytes_of(postgres: Databases, url: str, *needles: bytes) -> set[bytes]:
+    """Return which of these stand in a file of the database, once all is written there."""
+    postgres.run("CHECKPOINT", url)
+    ((oid,),) = postgres.run("SELECT oid FROM pg_database WHERE datname = current_database()", url)
+    files = (Path(postgres.server.pgdata) / "base" / str(oid)).iterdir()
+    whole = b"".join(each.read_bytes() for each in files if each.is_file())
+    return {each for each in needles if each in whole}
 
 
 def test_who_receives_tells_which_partitions_have_something(postgres_url: str) -> None:
