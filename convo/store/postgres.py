@@ -19,25 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg_pool import ConnectionPool
 
-from convo.engine.conversation import Conversation
 from convo.messages import Address, Inbound, Receipt, Unreadable
 from convo.store.address import shown
 from convo.store.base import (
     PARTITIONS,
     Accepted,
-    InboxRow,
-    InboxStatus,
-    JournalEntry,
     LastLook,
     Opening,
     OutboxRow,
-    PendingCall,
     Result,
     Settlement,
     Store,
-    Waiting,
 )
-from convo.store.forgotten import Vanished, is_forgotten, recall, still_there
+from convo.store.forgotten import Vanished, recall, still_there
 from convo.store.leaving import look_over
 from convo.store.past import day
 from convo.store.postgres_access import (
@@ -53,22 +47,14 @@ from convo.store.postgres_access import (
 from convo.store.postgres_queue import wake
 from convo.store.postgres_schema import bring_up
 from convo.store.privacy import forget, prune
+from convo.store.reading import Reading
 from convo.store.removed import Removed
 from convo.store.rows import (
     Row,
     Run,
-    conversation_of,
-    inbox_row,
-    journal_entry,
-    optional,
-    outbox_row,
-    pending_call,
     stamp,
-    waiting_answer,
-    waiting_text,
-    waiting_timer,
 )
-from convo.store.written import CLOCK_SET_BACK, SPENT_KEPT, TAKEN, requests, settled, texts, written
+from convo.store.written import SPENT_KEPT, TAKEN, requests, settled, texts, written
 
 if TYPE_CHECKING:
     from convo.store.postgres_views import PostgresViews
@@ -86,7 +72,7 @@ Wake = Callable[[Connection, Sequence[int]], None]
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
 
-class PostgresStore:
+class PostgresStore(Reading):
     """A store in the schema of a database that the address names (its ``search_path``, usually public)."""
 
     def __init__(self, url: str, *, in_commit: Wake = wake, connections: int = CONNECTIONS) -> None:
@@ -165,11 +151,6 @@ class PostgresStore:
             self._wake(db, new)
         return len(new)
 
-    def cursor(self, channel: str) -> str | None:
-        """Return where the channel's last stored batch left off."""
-        found = self._rows("cursor", channel)
-        return found[0]["cursor"] if found else None
-
     # -- process ------------------------------------------------------------------------------------
 
     def busy(self, now: datetime) -> Sequence[int]:
@@ -185,26 +166,6 @@ class PostgresStore:
             within._bound, within._within = db, partitions
             yield within
 
-    def claim(self, limit: int) -> list[Waiting]:
-        """Return up to ``limit`` waiting inbox rows, oldest first."""
-        return [waiting_text(row) for row in self._rows("claim", limit)]
-
-    def due(self, now: datetime, limit: int) -> list[Waiting]:
-        """Return up to ``limit`` timers due whose conversation is open and still in that entry."""
-        return [waiting_timer(row) for row in self._rows("due", stamp(now), limit)]
-
-    def next_timer(self) -> datetime | None:
-        """Return when the next timer comes due, or None."""
-        return optional(self._rows("next_timer")[0]["at"])
-
-    def calls(self, now: datetime, limit: int) -> list[PendingCall]:
-        """Return up to ``limit`` services that are to be asked now, oldest first."""
-        return [pending_call(row) for row in self._rows("calls_to_make", stamp(now), limit)]
-
-    def next_call(self) -> datetime | None:
-        """Return when the next service is to be asked, or None."""
-        return optional(self._rows("next_call")[0]["at"])
-
     def call_again(self, call: int, at: datetime, note: str) -> None:
         """A service gave no answer; it is to be asked again."""
         with self._write() as db:
@@ -215,10 +176,6 @@ class PostgresStore:
         with self._write() as db:
             found = ask(db, "call_answered", (result, json.dumps(dict(values)), note, call))
             self._wake(db, found)
-
-    def answered(self, limit: int) -> list[Waiting]:
-        """Return up to ``limit`` answers of services that wait for their step, oldest first."""
-        return [waiting_answer(row) for row in self._rows("answered", limit)]
 
     def commit(self, results: Sequence[Result], now: datetime) -> None:
         """Write what steps did, in one transaction."""
@@ -261,15 +218,6 @@ class PostgresStore:
                 tell_all(db, "charge", leaving.charged)
         return leaving.going
 
-    def unknown(self, channel: str, before: datetime, limit: int) -> list[OutboxRow]:
-        """Return rows of the channel that have been unknown since ``before``, oldest first."""
-        ahead = stamp(before + CLOCK_SET_BACK)
-        return [outbox_row(row) for row in self._rows("unknown", channel, stamp(before), ahead, limit)]
-
-    def provider_ids(self, channel: str, recipient: Address) -> frozenset[str]:
-        """Return the provider's ids of all that was handed over to that recipient."""
-        return frozenset(row["provider_id"] for row in self._rows("provider_ids", channel, recipient))
-
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
         """Write what the provider said about rows that were marked sending."""
         if not settlements:
@@ -283,10 +231,6 @@ class PostgresStore:
                 tell_all(db, "asked", rows_of.asked)
             if rows_of.consent:
                 tell_all(db, "write_consent", rows_of.consent, people=True)
-
-    def next_outbound(self, channel: str) -> datetime | None:
-        """Return when the next queued row of the channel may leave, or None."""
-        return optional(self._rows("next_outbound", channel)[0]["at"])
 
     def receipts(self, receipts: Sequence[Receipt], now: datetime) -> int:
         """Apply delivery receipts, one after the other; a status never moves backwards."""
@@ -306,32 +250,6 @@ class PostgresStore:
             return tell(db, "recover", (stamp(now), channel, until)).rowcount
 
     # -- looking ------------------------------------------------------------------------------------
-
-    def opted_out(self, channel: str, number: Address) -> bool:
-        """Return whether the last entry of the ledger for that number is an opt-out."""
-        found = self._rows("opted_out", channel, number)
-        return bool(found[0]["opted_out"]) if found else is_forgotten(self._rows, channel, number)
-
-    def conversation(self, channel: str, sender: Address) -> Conversation | None:
-        """Return the sender's open conversation, else the one that ended last, else None."""
-        found = self._rows("conversation", channel, sender)
-        return conversation_of(found[0]) if found else None
-
-    def open_states(self) -> Mapping[tuple[str, str], int]:
-        """Return how many open conversations wait in each (flow, state)."""
-        return {(row["flow"], row["state"]): row["found"] for row in self._rows("open_states")}
-
-    def journal(self, channel: str, sender: Address) -> list[JournalEntry]:
-        """Return every step of that sender on that channel, oldest first."""
-        return [journal_entry(row) for row in self._rows("journal", channel, sender)]
-
-    def outbox(self, channel: str | None = None) -> list[OutboxRow]:
-        """Return the outbox, oldest first."""
-        return [outbox_row(row) for row in self._rows("outbox", channel, channel)]
-
-    def inbox(self, status: InboxStatus | None = None) -> list[InboxRow]:
-        """Return the inbox, oldest first."""
-        return [inbox_row(row) for row in self._rows("inbox", status, status)]
 
     @property
     def views(self) -> PostgresViews:

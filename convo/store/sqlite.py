@@ -17,44 +17,30 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convo.engine.conversation import Conversation
 from convo.errors import StoreError
 from convo.messages import Address, Inbound, Receipt, Unreadable
 from convo.store.base import (
     Accepted,
-    InboxRow,
-    InboxStatus,
-    JournalEntry,
     LastLook,
     Opening,
     OutboxRow,
-    PendingCall,
     Result,
     Settlement,
     Store,
-    Waiting,
 )
-from convo.store.forgotten import Vanished, is_forgotten, not_seen, recall, still_there
+from convo.store.forgotten import Vanished, not_seen, recall, still_there
 from convo.store.leaving import look_over
 from convo.store.past import day
+from convo.store.reading import Reading
 from convo.store.removed import Removed
 from convo.store.rows import (
     Row,
-    conversation_of,
-    inbox_row,
-    journal_entry,
-    optional,
-    outbox_row,
-    pending_call,
     stamp,
     storable,
-    waiting_answer,
-    waiting_text,
-    waiting_timer,
 )
 from convo.store.sqlfiles import migrations, statements
 from convo.store.sqlite_access import Transaction, by_name, make_private, raise_told, telling
-from convo.store.written import CLOCK_SET_BACK, SPENT_KEPT, TAKEN, requests, settled, texts, written
+from convo.store.written import SPENT_KEPT, TAKEN, requests, settled, texts, written
 
 if TYPE_CHECKING:
     from convo.store.sqlite_views import SqliteViews
@@ -68,7 +54,7 @@ BUSY_SECONDS = 10.0
 """How long a statement waits for another process before it gives up."""
 
 
-class SqliteStore:
+class SqliteStore(Reading):
     """A store in one file; ``":memory:"`` keeps it in this process."""
 
     def __init__(self, path: Path | str) -> None:
@@ -186,11 +172,6 @@ class SqliteStore:
             recall(self._rows, ((each.channel, each.recipient) for each in openings))
             return db.executemany(_SQL["request"], rows).rowcount if rows else 0
 
-    def cursor(self, channel: str) -> str | None:
-        """Return where the channel's last stored batch left off."""
-        found = self._rows("cursor", channel)
-        return found[0]["cursor"] if found else None
-
     # -- process ------------------------------------------------------------------------------------
 
     def busy(self, now: datetime) -> Sequence[int]:  # noqa: ARG002 - the file is not divided
@@ -202,22 +183,6 @@ class SqliteStore:
         """Yield this store: one process runs on the file, and one of its threads steps (``lock_for_run``)."""
         yield self
 
-    def claim(self, limit: int) -> list[Waiting]:
-        """Return up to ``limit`` waiting inbox rows, oldest first."""
-        return [waiting_text(row) for row in self._rows("claim", limit)]
-
-    def due(self, now: datetime, limit: int) -> list[Waiting]:
-        """Return up to ``limit`` timers due whose conversation is open and still in that entry."""
-        return [waiting_timer(row) for row in self._rows("due", stamp(now), limit)]
-
-    def calls(self, now: datetime, limit: int) -> list[PendingCall]:
-        """Return up to ``limit`` services that are to be asked now, oldest first."""
-        return [pending_call(row) for row in self._rows("calls_to_make", stamp(now), limit)]
-
-    def next_call(self) -> datetime | None:
-        """Return when the next service is to be asked, or None."""
-        return optional(self._rows("next_call")[0]["at"])
-
     def call_again(self, call: int, at: datetime, note: str) -> None:
         """A service gave no answer; it is to be asked again."""
         with self._write() as db:
@@ -227,14 +192,6 @@ class SqliteStore:
         """A service answered, or is asked no more."""
         with self._write() as db:
             db.execute(_SQL["call_answered"], (result, json.dumps(dict(values)), note, call))
-
-    def answered(self, limit: int) -> list[Waiting]:
-        """Return up to ``limit`` answers of services that wait for their step, oldest first."""
-        return [waiting_answer(row) for row in self._rows("answered", limit)]
-
-    def next_timer(self) -> datetime | None:
-        """Return when the next timer comes due, or None."""
-        return optional(self._rows("next_timer")[0]["at"])
 
     def commit(self, results: Sequence[Result], now: datetime) -> None:
         """Write what steps did, in one transaction."""
@@ -279,15 +236,6 @@ class SqliteStore:
                 db.executemany(_SQL["charge"], leaving.charged)
         return leaving.going
 
-    def unknown(self, channel: str, before: datetime, limit: int) -> list[OutboxRow]:
-        """Return rows of the channel that have been unknown since ``before``, oldest first."""
-        ahead = stamp(before + CLOCK_SET_BACK)
-        return [outbox_row(row) for row in self._rows("unknown", channel, stamp(before), ahead, limit)]
-
-    def provider_ids(self, channel: str, recipient: Address) -> frozenset[str]:
-        """Return the provider's ids of all that was handed over to that recipient."""
-        return frozenset(row["provider_id"] for row in self._rows("provider_ids", channel, recipient))
-
     def settle(self, settlements: Sequence[Settlement], now: datetime) -> None:
         """Write what the provider said about rows that were marked sending."""
         rows_of = settled(settlements, now)
@@ -299,10 +247,6 @@ class SqliteStore:
                 db.executemany(_SQL["asked"], rows_of.asked)
             if rows_of.consent:
                 db.executemany(_SQL["write_consent"], rows_of.consent)
-
-    def next_outbound(self, channel: str) -> datetime | None:
-        """Return when the next queued row of the channel may leave, or None."""
-        return optional(self._rows("next_outbound", channel)[0]["at"])
 
     def receipts(self, receipts: Sequence[Receipt], now: datetime) -> int:
         """Apply delivery receipts; a status never moves backwards."""
@@ -318,34 +262,6 @@ class SqliteStore:
             return db.execute(_SQL["recover"], (stamp(now), channel, until)).rowcount
 
     # -- looking ------------------------------------------------------------------------------------
-
-    def opted_out(self, channel: str, number: Address) -> bool:
-        """Return whether the last entry of the ledger for that number is an opt-out."""
-        found = self._rows("opted_out", channel, number)
-        if not found:
-            return is_forgotten(self._rows, channel, number)
-        return bool(found[0]["opted_out"])
-
-    def conversation(self, channel: str, sender: Address) -> Conversation | None:
-        """Return the sender's open conversation, else the one that ended last, else None."""
-        found = self._rows("conversation", channel, sender)
-        return conversation_of(found[0]) if found else None
-
-    def open_states(self) -> Mapping[tuple[str, str], int]:
-        """Return how many open conversations wait in each (flow, state)."""
-        return {(row["flow"], row["state"]): row["found"] for row in self._rows("open_states")}
-
-    def journal(self, channel: str, sender: Address) -> list[JournalEntry]:
-        """Return every step of that sender on that channel, oldest first."""
-        return [journal_entry(row) for row in self._rows("journal", channel, sender)]
-
-    def outbox(self, channel: str | None = None) -> list[OutboxRow]:
-        """Return the outbox, oldest first."""
-        return [outbox_row(row) for row in self._rows("outbox", channel, channel)]
-
-    def inbox(self, status: InboxStatus | None = None) -> list[InboxRow]:
-        """Return the inbox, oldest first."""
-        return [inbox_row(row) for row in self._rows("inbox", status, status)]
 
     @property
     def views(self) -> SqliteViews:
