@@ -94,10 +94,20 @@ class _Apart:
         self._clock = clock
         self._goes_on = goes_on
         self._role = role or Alone()
+        self._held_at: datetime | None = None
         self._not_before: datetime | None = None
 
     def _too_early(self, now: datetime) -> datetime | None:
         return self._not_before if self._not_before is not None and now < self._not_before else None
+
+    def _holds(self, now: datetime) -> bool:
+        """Whether the role is ours; the server is asked at most once a second.
+
+        Who takes over from a process that may be alive waits longer than that before it acts.
+        """
+        if self._held_at is None or not self._held_at <= now < self._held_at + STAND_BY:
+            self._held_at = now if self._role.held() else None
+        return self._held_at is not None
 
     def _refused(self, problem: ConfigError | TransportError) -> datetime:
         """Rest this loop, or raise ``problem`` again."""
@@ -129,6 +139,7 @@ class Polling(_Apart):
         super().__init__(state, clock, goes_on, role)
         self._receiver = receiver
         self._on_heard = on_heard
+        self._told_at: datetime | None = None
         self._rests_until: datetime | None = None
         self._hurried = False
 
@@ -151,7 +162,7 @@ class Polling(_Apart):
         early = self._too_early(now) or self._resting(now)
         if early is not None:
             return early
-        self._note_standby(not self._role.held())
+        self._note_standby(not self._holds(now))
         if self._state.standby and not self._receiver.in_hand:
             return now + STAND_BY
         self._hurried = False
@@ -167,7 +178,9 @@ class Polling(_Apart):
             self._state.last_good_poll_at = self._clock.now()
             self._state.trouble, self._state.failed_polls = "", 0
             self._rests_until = next_at
-            if not self._state.standby:
+            told = self._told_at
+            if not self._state.standby and (told is None or not told <= now < told + STAND_BY):
+                self._told_at = now
                 self._on_heard()
         else:
             self._state.trouble = str(trouble)
@@ -228,7 +241,7 @@ class Sending(_Apart):
             ConfigError, TransportError: the run cannot go on until a person has changed something.
             StoreError: as the deliverer.
         """
-        if not self._role.held():
+        if not self._holds(now):
             self._deliverer.settle(now)
             return now + STAND_BY
         self._take_over(now)

@@ -27,6 +27,7 @@ from convo.store.postgres_queue import QUEUE, TASK
 if TYPE_CHECKING:
     from procrastinate import App
     from procrastinate.worker import Worker as Engine
+    from psycopg import AsyncConnection
 
 HEARTBEAT = timedelta(seconds=1.5)
 STALLED = timedelta(seconds=6)
@@ -125,11 +126,15 @@ class StepWorker:
 
     def _app(self) -> App:
         from procrastinate import App, PsycopgConnector
+        from psycopg_pool import AsyncConnectionPool
 
         from convo.store.postgres_access import whole
 
         connector = PsycopgConnector(
             conninfo=whole(self._url),
+            configure=_soon_enough,
+            # Not asked before each use whether it lives: where it does not, all is made anew.
+            pool_factory=lambda **given: AsyncConnectionPool(**{**given, "check": None}),
             min_size=1,
             max_size=self._at_once + 3,
             timeout=5.0,
@@ -197,6 +202,15 @@ class StepWorker:
             wait = backoff(failures, self._random, first=timedelta(seconds=0.2), longest=_LONGEST_AWAY)
             _log.error("the queue of wake-ups is away (%s); next try in %s", why, seconds(wait))
             self._halt.wait(wait.total_seconds())
+
+
+async def _soon_enough(connection: AsyncConnection) -> None:
+    """Let procrastinate's own commits not wait for the disk: a server that crashes repeats wake-ups, no more.
+
+    The commit that puts a wake-up into the queue is that of the inbox, which does wait.
+    """
+    await connection.set_autocommit(True)
+    await connection.execute("SET synchronous_commit = off")
 
 
 async def rescue(app: App, waking: Waking) -> int:
