@@ -62,7 +62,8 @@ def configure(folder: Path, transport: str, number: str) -> None:
     (folder / "echo.yaml").write_text(FLOW, encoding="utf-8")
     (folder / "convo.yaml").write_text(
         f"channels:\n  sms:\n    transport: {transport}\n    number: '{number}'\n"
-        "    flows: [echo.yaml]\n    ask_after: 1s\nstore: convo.db\n",
+        "    flows: [echo.yaml]\n    ask_after: 1s\n"
+        "    limits: {to_one: none, on_channel: none}\nstore: convo.db\n",
         encoding="utf-8",
     )
 
