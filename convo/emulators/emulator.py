@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -43,7 +44,7 @@ class Left(Protocol):
         ...
 
 
-class Emulator:
+class Emulator(ABC):
     """One account; everything in memory, time from ``clock``; requests come in threads of their own.
 
     ``calls_per_second`` None: never too fast. ``pusher`` makes the provider's own calls, None: it makes none.
@@ -89,13 +90,13 @@ class Emulator:
     ) -> None:
         self.stop()
 
+    @abstractmethod
     def environ(self) -> dict[str, str]:
         """Return the settings with which the transport talks to this emulator."""
-        raise NotImplementedError
 
+    @abstractmethod
     def text(self, sender: str, text: str, *, message_id: str | None = None) -> str:
         """Text our number as ``sender`` and return the id that the text has."""
-        raise NotImplementedError
 
     def sent(self, after: int = 0, *, wait: float = 0.0) -> Sequence[Any]:
         """Return what left, from the ``after``-th on; waits up to ``wait`` real seconds for one such."""
@@ -124,33 +125,33 @@ class Emulator:
 
     # -- what a provider says for itself -----------------------------------------------------------
 
+    @abstractmethod
     def _left(self) -> Sequence[Left]:
         """Return all that left, oldest first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _printed(self, text: Any) -> Mapping[str, object]:
         """Return one of them as the phone shows it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _operation_of(self, request: Request) -> str | None:
         """Return which call of the API this is, None where there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _nowhere(self, request: Request) -> Response:
         """Return the answer to what is no call of the API."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _spike(self) -> Response:
         """Return the provider's words for "too fast"."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _void_tokens(self) -> Response | None:
         """Forget every token; return an answer only where there are none to forget."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _act(self, operation: str, request: Request, repeat: bool) -> Response:
         """Do what was asked; ``repeat``: hand out a polled text and keep it."""
-        raise NotImplementedError
 
     def _texted(self, said: Mapping[str, Any]) -> str:
         """Let a person text us, as the phone was told."""

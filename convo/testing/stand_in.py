@@ -6,6 +6,7 @@ A stand-in answers on this machine as the provider would, and does what a check 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -49,7 +50,7 @@ class Said:
     id: str | None = None
 
 
-class StandIn:
+class StandIn(ABC):
     """One provider with one number of ours, fresh for each check; ``with`` it is there, after it is gone.
 
     ``clock`` is the only time there is. ``secrets`` must never be seen. ``read_once``: a text that was
@@ -63,24 +64,24 @@ class StandIn:
     takes_credentials = True
     writes: Sequence[str] = (SENDER,)
 
+    @abstractmethod
     def connect(self, *, wrong: bool = False) -> Transport:
         """Return a transport of the channel ``sms``, as after a restart, with a Door of ``PATIENCE``.
 
         ``wrong``: with credentials that the provider refuses.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def sent(self) -> Sequence[tuple[str, str]]:
         """Return recipient (like ``SENDER``) and text of all that the provider took, oldest first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def trouble(self, kind: Trouble) -> None:
         """Let the next call meet ``kind``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leave(self) -> None:
         """Answer nobody from now on; safe to call twice."""
-        raise NotImplementedError
 
     def text(self, said: Said) -> None:
         """Have a text wait to be polled. For providers that can be polled."""
@@ -121,9 +122,9 @@ class HttpStandIn(StandIn):
         self._server.start()
         self.url = self._server.url
 
+    @abstractmethod
     def answer(self, request: Request) -> Response:
         """Do what is asked, and return the provider's answer."""
-        raise NotImplementedError
 
     def sent(self) -> Sequence[tuple[str, str]]:
         """Return what was taken."""

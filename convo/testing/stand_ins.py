@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import entry_points
@@ -61,9 +62,9 @@ class Emulated(StandIn):
         environ = {**self.environ, self.secret: "canary-wrong"} if wrong else self.environ
         return self.made(environ, Door(self.clock, timeout=PATIENCE))
 
+    @abstractmethod
     def made(self, environ: Mapping[str, str], door: Door) -> Transport:
         """Return the transport of these settings."""
-        raise NotImplementedError
 
     def text(self, said: Said) -> None:
         """Text with the emulator's phone."""
