@@ -111,11 +111,16 @@ def until(done: Callable[[], object], seconds: float, every: float = 0.05) -> bo
     return False
 
 
+def words(index: int) -> str:
+    """Return the text of that number that somebody writes: who counts by one is taken for a machine."""
+    return f"m{index * index}"
+
+
 def written_by(people: int, texts: int) -> list[Inbound]:
     """Return what each of so many people writes, in turn."""
     now = datetime.now(UTC)
     return [
-        Inbound("sms", person(who), OURS, f"m{index}", now, None, f"id-{who}-{index}", "")
+        Inbound("sms", person(who), OURS, words(index), now, None, f"id-{who}-{index}", "")
         for index in range(texts)
         for who in range(people)
     ]
@@ -126,7 +131,7 @@ def wrong_with(said: Sequence[tuple[str, str]], people: int, texts: int) -> dict
     heard: dict[str, list[str]] = defaultdict(list)
     for to, text in said:
         heard[to].append(text)
-    wanted = [f"Got m{index}, the {index + 1}th." for index in range(texts)]
+    wanted = [f"Got {words(index)}, the {index + 1}th." for index in range(texts)]
     return {str(person(who)): heard[person(who)] for who in range(people) if heard[person(who)] != wanted}
 
 
