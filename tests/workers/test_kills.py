@@ -1,7 +1,7 @@
 """Workers killed and cut off in the middle of their work; the ledger and the provider are the judges.
 
 ``CONVO_WORKERS`` workers (4 without it), ``CONVO_PEOPLE`` people (40) and ``CONVO_TEXTS`` texts of each (15);
-``CONVO_KILLS_ON_POSTGRES`` (4) is how many runs and workers are killed while people write, and ``CONVO_SEED``
+``CONVO_KILLS_ON_POSTGRES`` (25) is how many runs and workers are killed while people write, ``CONVO_SEED``
 says when. The figure of docs/scaling.md is CONVO_WORKERS=8 CONVO_PEOPLE=200 CONVO_TEXTS=50.
 """
 
@@ -41,7 +41,7 @@ from tests.workers.crowd import (
 WORKERS = int(os.environ.get("CONVO_WORKERS", "4"))
 PEOPLE = int(os.environ.get("CONVO_PEOPLE", "40"))
 TEXTS = int(os.environ.get("CONVO_TEXTS", "15"))
-KILLS = int(os.environ.get("CONVO_KILLS_ON_POSTGRES", "4"))
+KILLS = int(os.environ.get("CONVO_KILLS_ON_POSTGRES", "25"))
 SEED = int(os.environ.get("CONVO_SEED", "20261125"))
 
 
