@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from convo.engine.machine import CompiledFlow, compile_flow
@@ -42,12 +44,11 @@ def forget() -> None:
 def stamps_of(path: Path) -> Stamps:
     """Return what changes where the flow, or a file beside it that may belong to it, is saved."""
     found = []
-    for each in sorted(path.absolute().parent.glob("*.yaml")):
-        if each.name.endswith(".test.yaml"):
-            continue
-        try:
-            stat = each.stat()
-        except OSError:
-            continue
-        found.append((each.name, stat.st_mtime_ns, stat.st_size))
-    return tuple(found)
+    # os.scandir: a test asks before each text, and a glob takes three times as long.
+    with suppress(OSError), os.scandir(path.absolute().parent) as entries:
+        for each in entries:
+            if each.name.endswith(".yaml") and not each.name.endswith(".test.yaml"):
+                with suppress(OSError):
+                    stat = each.stat()
+                    found.append((each.name, stat.st_mtime_ns, stat.st_size))
+    return tuple(sorted(found))

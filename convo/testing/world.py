@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -37,6 +36,7 @@ from convo.store.base import Opening, Result
 from convo.store.sqlite_views import open_views
 from convo.testing.fakes import FakeClock, FakeServices, FakeTransport
 from convo.testing.loaded import machine_of
+from convo.testing.spare import SpareStore
 
 CHANNEL = "fake"
 
@@ -49,9 +49,9 @@ _FAR = datetime(9998, 1, 1, tzinfo=UTC)
 class World:
     """One running convo with a fake provider: the flow, its store, its loops. Shared by its phones.
 
-    With ``reload`` everything but the store's file is thrown away and built anew before each text, so
-    that a conversation has to survive saving and loading between any two messages. ``on_disk`` keeps the
-    store in a file all the same, for ``snapshot``. ``machine`` is run instead of what stands in the file.
+    With ``reload`` everything but the store is thrown away and built anew before each text, so that a
+    conversation has to survive saving and loading between any two messages. ``on_disk`` keeps the store in
+    a file from the beginning, for ``snapshot``. ``machine`` is run instead of what stands in the file.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class World:
         self.reload = reload
         self._given_machine = machine
         compiled = machine or machine_of(self.path)
-        self._folder = tempfile.TemporaryDirectory(prefix="convo-", dir=IN_RAM) if reload or on_disk else None
-        self._spec = str(Path(self._folder.name) / "test.db") if self._folder else "memory"
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._spec = ""
         self.transport = FakeTransport(self.clock, channel=CHANNEL)
-        if self._folder is not None:
-            Path(self._spec).write_bytes(_empty_store())
-        self.store: Store = open_store(self._spec)
+        self.store: Store = SpareStore()
+        if on_disk:
+            self._reopen()
         self.services = FakeServices()
         self._reloads = 0
         self._openings = 0
@@ -97,8 +97,9 @@ class World:
     def before_text(self) -> None:
         """Where this world reloads, restart before somebody writes.
 
-        The store's file is opened again before the second text of a world and not at each: that takes longer
-        than a step, and nothing is left in a connection, as each method of a store is a whole transaction.
+        The store is written to a file, and opened from there, before the second text of a world and not at
+        each: that takes longer than a step, and nothing is left in a connection, as each method of a store
+        is a whole transaction.
         """
         if self.reload:
             self._reloads += 1
@@ -111,11 +112,19 @@ class World:
             FlowError: the file has problems; everything stays as it was.
         """
         compiled = self._given_machine or machine_of(self.path)
-        if self._folder is not None and reopen:
-            self.store.close()
-            self.store = open_store(self._spec)
+        if reopen and (self.reload or self._folder is not None):
+            self._reopen()
         self.store.recover(self.clock.now())
         self._build(compiled)
+
+    def _reopen(self) -> None:
+        """Open the store from its file; one that is in memory is written to a file first."""
+        if isinstance(self.store, SpareStore):
+            self._folder = tempfile.TemporaryDirectory(prefix="convo-", dir=IN_RAM)
+            self._spec = str(Path(self._folder.name) / "test.db")
+            self.store.save_to(Path(self._spec))
+        self.store.close()
+        self.store = open_store(self._spec)
 
     def work(self) -> None:
         """Do all there is to do now."""
@@ -272,12 +281,3 @@ class World:
         self.store.close()
         if self._folder is not None:
             self._folder.cleanup()
-
-
-@cache
-def _empty_store() -> bytes:
-    """Return the file of a store without rows: to copy it is faster than to make its tables for each test."""
-    with tempfile.TemporaryDirectory(prefix="convo-", dir=IN_RAM) as folder:
-        path = Path(folder) / "empty.db"
-        open_store(path).close()
-        return path.read_bytes()
