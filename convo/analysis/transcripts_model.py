@@ -21,6 +21,9 @@ KINDS = (
 OF_SOMEBODY = ("state", "saved", "ended", "start", "again", "language", "kept")
 """Steps that may name whom they are about: ``state of +61400000002``."""
 
+BEFOREHAND = ("clock", "calls", "language", "kept")
+"""Steps that set the scene: after any other one, ``kept`` would change what the journal tells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Text:

@@ -8,7 +8,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
-from convo.analysis.transcripts_model import KINDS, OF_SOMEBODY, SENDER, Case, Line, Text, Transcripts
+from convo.analysis.transcripts_model import (
+    BEFOREHAND,
+    KINDS,
+    OF_SOMEBODY,
+    SENDER,
+    Case,
+    Line,
+    Text,
+    Transcripts,
+)
 from convo.flow.parse import load_flow
 from convo.flow.problems import FlowError, Position, Problem, nearest
 from convo.flow.reader import Document, ListNode, MapNode, Node, Scalar, read_file
@@ -21,6 +30,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "X003": "a text where a mapping or a list belongs, or the other way round",
         "X004": "a value that cannot be read",
         "X005": "the flow that is tested cannot be found",
+        "X006": "a step that stands only at the beginning of a chat",
     }
 )
 
@@ -72,6 +82,16 @@ class _Reading:
             self._problem("X003", f"'{name}' has to be a list of steps, each with '- '", name)
             return Case(str(name), name.position, ())
         lines = [line for each in node if (line := self._line(each)) is not None]
+        begun = False
+        for line in lines:
+            if line.kind == "kept" and begun:
+                self._problem(
+                    "X006",
+                    "'kept' is what was there before the chat, and the chat has begun",
+                    line.position,
+                    "put it first in the case; 'saved' looks at what the conversation remembers now",
+                )
+            begun = begun or line.kind not in BEFOREHAND
         return Case(str(name), name.position, tuple(lines))
 
     def _line(self, node: Node) -> Line | None:

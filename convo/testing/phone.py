@@ -246,7 +246,7 @@ class Phone:
                 self.world.services.answer(service, result, values)
 
     def keep(self, who: str, values: Mapping[str, str]) -> None:
-        """Say what an earlier conversation of that sender has left behind, by the names that are kept."""
+        """Say what an earlier conversation of that sender has left behind, before anything happens."""
         self.world.keep(who, values)
 
     def position(self, who: str) -> tuple[str, Mapping[str, Value], str | None]:

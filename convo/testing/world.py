@@ -43,6 +43,9 @@ CHANNEL = "fake"
 IN_RAM = "/dev/shm" if "TMPDIR" not in os.environ and os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 """Where a store is written fastest that has to outlive objects, not the power; None: the usual place."""
 
+_PUT = "put in place"
+"""The note of a step that nobody has caused: a test has set the scene."""
+
 _FAR = datetime(9998, 1, 1, tzinfo=UTC)
 
 
@@ -166,7 +169,13 @@ class World:
     # -- what is put in place -----------------------------------------------------------------------
 
     def keep(self, who: str, values: Mapping[str, str]) -> None:
-        """Put an ended conversation of that sender into the store, with what it has kept."""
+        """Put an ended conversation of that sender into the store, with what it has kept.
+
+        Raises:
+            ConfigError: they have written, or been written to; the journal would not tell where it came from.
+        """
+        if any(not _is_put(each.record) for each in self.store.journal(CHANNEL, Address(who))):
+            raise ConfigError("what an earlier conversation left behind is said before anything happens")
         kept = {self.flow.name: read_given(self.flow, values, partial=True)}
         before = self._before(who)
         self._put(who, replace(before, kept={**before.kept, **kept}))
@@ -208,7 +217,7 @@ class World:
         self.store.accept(CHANNEL, [note], cursor=self.store.cursor(CHANNEL), now=now)
         waiting = next(each for each in self.store.claim(256) if each.sender == who)
         after = replace(conversation, steps=conversation.steps + 1)
-        step = Step(after, waiting.event, now, state_before=conversation.state, notes=("put in place",))
+        step = Step(after, waiting.event, now, state_before=conversation.state, notes=(_PUT,))
         self.store.commit([Result(waiting, (step,))], now)
 
     # -- how things stand ---------------------------------------------------------------------------
@@ -228,7 +237,7 @@ class World:
     def why(self, who: str, said: str = "") -> list[str]:
         """Return why that sender's last step, or the last one that said ``said``, went as it did."""
         steps = list(recorded(self.store.journal(CHANNEL, Address(who)), self.flows))
-        steps = [each for each in steps if each.record["notes"] != ["put in place"]]
+        steps = [each for each in steps if each.record["notes"] != [_PUT]]
         wanted = " ".join(said.split())
         if wanted:
             texts = [[" ".join(text.split()) for _, _, text in each.record["said"]] for each in steps]
@@ -281,3 +290,7 @@ class World:
         self.store.close()
         if self._folder is not None:
             self._folder.cleanup()
+
+
+def _is_put(record: str) -> bool:
+    return bool(json.loads(record)["notes"] == [_PUT])

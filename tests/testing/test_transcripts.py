@@ -11,6 +11,7 @@ import pytest
 
 from convo.analysis.transcripts import CODES
 from convo.cli import main
+from convo.errors import ConfigError
 from convo.testing import FakeClock, FakeTransport, Phone
 from convo.transports.base import GiveUp, RetryLater
 
@@ -128,6 +129,8 @@ def test_a_case_that_does_not_hold_shows_the_chat_and_the_line(
         ("tests: lamp\ncases:\n  it:\n    - clock: noon\n", "X004"),
         ("tests: lamp\ncases:\n  it:\n    - us like: '('\n", "X004"),
         ("tests: lump\ncases:\n  it:\n    - them: on\n", "X005"),
+        ("tests: lamp\ncases:\n  it:\n    - them: on\n    - kept: {switched: 1}\n", "X006"),
+        ("tests: lamp\ncases:\n  it:\n    - wait: 1h\n    - kept of +61400000002: {switched: 1}\n", "X006"),
     ],
 )
 def test_problems_of_a_test_file(
@@ -139,6 +142,30 @@ def test_problems_of_a_test_file(
     assert main(["test", str(path), "--format", "json"]) == 1
     (result,) = json.loads(capsys.readouterr().out)
     assert f"  {code}  " in result["failure"]
+
+
+def test_what_was_kept_is_said_first(lamp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = lamp.read_text(encoding="utf-8").replace("{switched: 0}", "{switched: {first: 0, keep: yes}}")
+    lamp.write_text(text, encoding="utf-8")
+    first = "    - clock: 2026-03-04 10:00\n    - kept: {switched: 6}\n"
+    first += "    - kept of +61400000002: {switched: 8}\n"
+    rest = "    - them: on\n    - us starts: Let\n    - saved: {switched: 7}\n"
+    rest += "    - from +61400000002: on\n    - us starts to +61400000002: Let\n"
+    rest += "    - saved of +61400000002: {switched: 9}\n"
+    assert played(lamp, f"  it:\n{first}{rest}", capsys)[0] == 0
+    code, said = played(lamp, f"  it:\n{rest}    - kept: {{switched: 7}}\n", capsys)
+    assert code == 1
+    assert "lamp.test.yaml:10:7  X006  'kept' is what was there before the chat" in said
+    assert "'saved' looks at what the conversation remembers now" in said
+
+
+def test_a_phone_is_told_what_was_kept_before_it_writes(phone: Callable[..., Phone], lamp: Path) -> None:
+    ann = phone(lamp)
+    ann.keep(ann.number, {})
+    ann.send("on")
+    with pytest.raises(ConfigError, match="before anything happens"):
+        ann.keep(ann.number, {})
+    ann.keep("+61400000002", {})
 
 
 def test_a_folder_without_tests_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
