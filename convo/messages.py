@@ -45,6 +45,13 @@ def to_address(text: str, region: str = "AU") -> Address:
     return Address(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
+def is_country(region: str) -> bool:
+    """Return whether two letters (ISO 3166) are a country with phone numbers."""
+    import phonenumbers
+
+    return region in phonenumbers.SUPPORTED_REGIONS
+
+
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """An SMS that somebody sent to us.

@@ -44,7 +44,7 @@ from convo.flow.problems import FlowError, Position, Problem, nearest
 from convo.flow.reader import Scalar
 from convo.flow.template import Expression, Template, parse_expression, parse_template
 from convo.flow.times import parse_after, parse_at
-from convo.flow.triggers import Matcher, parse_trigger
+from convo.flow.triggers import Matcher, lookalikes, parse_trigger
 
 Thing = TypeVar("Thing")
 GotoFile = Scalar | dict[Scalar, Scalar | OutcomeFile]
@@ -97,6 +97,7 @@ class CardReader:
         seen: dict[tuple[object, ...], Matcher] = {}
         for words, body in (triggers or {}).items():
             matchers = self.new_matchers(self.read(parse_trigger, words) or (), seen)
+            self.problems += lookalikes(matchers, words)
             twins = self.words.setdefault(words.position, {})
             found.append(Rule(matchers, self.actions(body), words.position, twins))
         return tuple(found)

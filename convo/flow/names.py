@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from convo.flow.answer_spec import AnswerSpec
 from convo.flow.answers import names_of, type_of
 from convo.flow.codes import problem
+from convo.flow.fence import problem_at
 from convo.flow.model import Action, Arm, Assignment, Effects, Question, Rule, State
 from convo.flow.problems import FlowError, Problem, nearest
 from convo.flow.template import BUILT_IN, Expression, Template
@@ -199,6 +200,47 @@ def check_bounds(contents: Contents, types: Mapping[str, Type], doubtful: set[st
         elif kind is not wanted and not {kind, wanted} <= {Type.NUMBER, Type.MONEY}:
             message = f"'{name}' is a {kind} and cannot bound an answer that is a {wanted}"
             yield problem("F008", message, spec.source)
+
+
+def check_choices(
+    contents: Contents, states: Iterable[State], hidden: Iterable[str] = ()
+) -> Iterator[Problem]:
+    """Yield texts that an answer to a question with choices is compared with, and that are none of its ids.
+
+    ``hidden`` are names that get a value elsewhere, too: nothing is said of those.
+    """
+    choices: dict[str, dict[str, str]] = {}
+    open_ended = {*hidden, *(s.thing.name for s in contents.assignments if isinstance(s.thing, Assignment))}
+    for state in states:
+        question = state.question
+        if question is not None and question.save and not question.confirms:
+            if question.choices:
+                choices.setdefault(question.save, {}).update({c.id: c.label for c in question.choices})
+            else:
+                open_ended.add(question.save)
+    for spot in (*contents.conditions, *contents.assignments, *contents.templates, *contents.values):
+        thing = spot.thing.value if isinstance(spot.thing, Assignment) else spot.thing
+        for name, text, offset in thing.compared:
+            known = choices.get(name)
+            if known is None or name in open_ended or name in spot.local or text in known:
+                continue
+            meant = next(
+                (each for each, label in known.items() if text.casefold() in _folded(each, label)), ""
+            )
+            hint = f"write '{meant}': in a comparison a choice is its id" if meant else nearest(text, known)
+            yield problem_at(
+                "F025",
+                f"'{text}' is none of the choices of '{name}'",
+                thing.source,
+                offset,
+                len(text) + 2,
+                hint=hint,
+                expected=() if meant else tuple(known),
+            )
+
+
+def _folded(*words: str) -> tuple[str, ...]:
+    return tuple(word.casefold() for word in words)
 
 
 def spread(private: Iterable[str], contents: Contents) -> frozenset[str]:

@@ -17,7 +17,7 @@ from convo.flow.declared import read_data
 from convo.flow.file import FlowFile
 from convo.flow.inline import fits, inheriting, inlined, results_of
 from convo.flow.model import Datum, Flow, State
-from convo.flow.names import Contents, check_bounds, check_names, infer_types, spread
+from convo.flow.names import Contents, check_bounds, check_choices, check_names, infer_types, spread
 from convo.flow.naming import NAME, name_problem
 from convo.flow.problems import FlowError, Problem, Severity, nearest
 from convo.flow.reader import Document, ListNode, MapNode, Scalar, read_file
@@ -28,6 +28,7 @@ from convo.flow.template import Template, parse_template
 from convo.flow.triggers import Matcher, fold, parse_words
 from convo.flow.twins import texts_of, with_twin
 from convo.flow.values import Type
+from convo.messages import is_country
 
 Thing = TypeVar("Thing")
 
@@ -183,7 +184,7 @@ class _Reading:
             moved=self._moved(),
             restart=file.restart is not None,
             zone=self._zone(),
-            country=self._written(file.country, r"[A-Z]{2}", "AU", "two capital letters") or "",
+            country=self._country(),
             language=language,
             languages=languages,
             people={**cards.people, **_below({card: child.people for card, child in children})},
@@ -231,6 +232,9 @@ class _Reading:
             data[name] = replace(data[name], type=types.setdefault(name, Type.TEXT))
         self.problems += check_names(contents, types, doubtful - types.keys(), [greeting])
         self.problems += check_bounds(contents, types, doubtful)
+        cards = [card for state in own.values() for card in (state.run, state.call) if card is not None]
+        brought = {name for card in cards for name in card.save}
+        self.problems += check_choices(contents, own.values(), {*data, *doubtful, *brought})
         return types
 
     def _child(self, name: Scalar, card: Scalar) -> tuple[str, ...] | None:
@@ -337,6 +341,13 @@ class _Reading:
         if word is not None and not re.fullmatch(pattern, word):
             self._add(problem("F005", f"'{word}' is not {what}", word, hint=f"for example: {example}"))
         return None if word is None else str(word)
+
+    def _country(self) -> str:
+        country = self._written(self.file.country, r"[A-Z]{2}", "AU", "two capital letters") or ""
+        if self.file.country is not None and re.fullmatch(r"[A-Z]{2}", country) and not is_country(country):
+            hint = "write 'GB'" if country == "UK" else "the two letters of ISO 3166, for example: KE"
+            self._add(problem("F005", f"'{country}' is no country", self.file.country, hint=hint))
+        return country
 
     def _max_segments(self) -> int | None:
         number = self._written(

@@ -104,7 +104,8 @@ class _Reading:
         )
         if not self._both("tries", "out_of_tries"):
             hint = "write both: how many tries, and the state after the last one"
-            reader.add(problem("F026", "'tries' and 'out_of_tries' belong together", name, hint=hint))
+            at = self._written("tries", "out_of_tries")
+            reader.add(problem("F026", "'tries' and 'out_of_tries' belong together", at, hint=hint))
         outcomes = question.outcomes
         elsewhere = {arm.outcome or "" for arm in choice_arms if arm.condition is None}
         if question.answer is None and card.answer is not None:
@@ -240,13 +241,22 @@ class _Reading:
         return str(name) if has_answer else ""
 
     def _pick(self, key: str) -> Scalar | list[Scalar] | None:
+        """Return what the question says under a key, or else every question; None where it says ``off``."""
         own: Scalar | list[Scalar] | None = getattr(self.card, key)
+        if own is None and key in _BELONGS_TO and _is_off(getattr(self.card, _BELONGS_TO[key])):
+            return None
         every: Scalar | list[Scalar] | None = getattr(self.every, key)
-        return own if own is not None else every
+        found = own if own is not None else every
+        return None if key in CAN_BE_OFF and _is_off(found) else found
 
     def _one(self, key: str) -> Scalar | None:
         found = self._pick(key)
         return found if isinstance(found, Scalar) else None
+
+    def _written(self, *keys: str) -> Scalar:
+        """Return where the first of these keys that says something does so, here or for every question."""
+        found = next((each for key in keys if (each := self._pick(key)) is not None), self.name)
+        return found if isinstance(found, Scalar) else next(iter(found), self.name)
 
     def _tries(self) -> int | None:
         written = self._one("tries")
@@ -271,6 +281,11 @@ class _Reading:
         skip = self.card.skip
         if skip is None:
             return None
+        if skip in ("yes", "no", "true", "false"):
+            message = "'skip' is a condition, under which the question is passed over"
+            hint = "for people to leave it out by a word, write: optional: SKIP"
+            self.reader.add(problem("F005", message, skip, hint=hint))
+            return None
         if skip == "known":
             return parse_expression(Scalar(f"{save} is set", position=skip.position, length=skip.length))
         return self.reader.read(parse_expression, skip)
@@ -282,8 +297,10 @@ class _Reading:
         items = listed if isinstance(listed, list) else [listed]
         matchers = [each for item in items for each in self.reader.read(parse_words, item) or ()]
         for matcher in matchers:
-            if matcher.label in ("yes", "true"):
+            if matcher.label in ("yes", "true", "no", "false"):
                 message, hint = f"words stand under '{key}'", f"for example: {key}: {_FOR_EXAMPLE[key]}"
+                if matcher.label in ("no", "false"):
+                    hint = f"for a question without such a word, write: {key}: off"
                 self.reader.add(problem("F005", message, matcher.position, hint=hint))
             if not matcher.word:
                 hint = "words stand here, each a whole message"
@@ -315,18 +332,24 @@ class _Reading:
         no_answer = self._target("no_answer")
         if not self._both("no_answer_after", "no_answer"):
             hint = "write both: after how long, and the state to go to"
+            at = self._written("no_answer_after", "no_answer")
             self.reader.add(
-                problem("F026", "'no_answer_after' and 'no_answer' belong together", self.name, hint=hint)
+                problem("F026", "'no_answer_after' and 'no_answer' belong together", at, hint=hint)
             )
         if after is not None and remind and remind[-1] >= after:
-            hint = "remind before the question is given up"
-            self.reader.add(
-                problem("F026", "a reminder would come after the question is given up", self.name, hint=hint)
-            )
+            message, hint = "a reminder would come after the question is given up", f"remind before {written}"
+            self.reader.add(problem("F026", message, self._written("remind"), hint=hint))
         return Silence(remind, reminder, after, no_answer)
 
 
 _FOR_EXAMPLE = {"optional": "SKIP", "back": "BACK"}
+_BELONGS_TO = {"out_of_tries": "tries", "reminder": "remind", "no_answer": "no_answer_after"}
+CAN_BE_OFF = ("tries", "remind", "no_answer_after", "optional", "back")
+"""Keys of ``every_question`` of which a question takes nothing by saying ``off``."""
+
+
+def _is_off(written: Scalar | list[Scalar] | None) -> bool:
+    return written == [] or (isinstance(written, Scalar) and written == "off" and not written.quoted)
 
 
 def _blank() -> Template:

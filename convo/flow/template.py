@@ -28,7 +28,7 @@ from convo.flow.arithmetic import compute, signed
 from convo.flow.fence import CODES, Piece, checked_pieces, forgotten, problem_at, unreadable
 from convo.flow.filters import FILTERS, Filter, loaded
 from convo.flow.problems import FlowError, Problem
-from convo.flow.typing_walk import Walk, asked_in, names_in, spared_in
+from convo.flow.typing_walk import Walk, asked_in, compared_in, names_in, spared_in
 from convo.flow.values import Type, Value, show, type_of
 
 if TYPE_CHECKING:
@@ -57,16 +57,18 @@ class _Written:
     """Something an author wrote: two are equal where the words are, wherever they stand.
 
     ``names`` are the names it reads, ``needs`` those of them that must be set for it to work, and
-    ``asked`` those of which it asks whether they are set.
+    ``asked`` those of which it asks whether they are set, ``compared`` those that it compares with a text:
+    name, text, and where the text stands.
     """
 
-    __slots__ = ("_parsed", "asked", "names", "needs", "source")
+    __slots__ = ("_parsed", "asked", "compared", "names", "needs", "source")
 
     def __init__(self, source: Scalar, parsed: _Parsed) -> None:
         self.source = source
         self.names = parsed.names
         self.needs = parsed.needs
         self.asked = parsed.asked
+        self.compared = parsed.compared
         self._parsed = parsed
 
     def __eq__(self, other: object) -> bool:
@@ -163,7 +165,7 @@ def parse_expression(source: Scalar) -> Expression:
 class _Parsed:
     """A text or an expression that is of this language; its types are checked separately."""
 
-    __slots__ = ("asked", "names", "needs", "pieces", "pieces_in_tags", "source", "spans", "tree")
+    __slots__ = ("asked", "compared", "names", "needs", "pieces", "pieces_in_tags", "source", "spans", "tree")
 
     def __init__(self, source: Scalar, *, expression: bool) -> None:
         self.source = source
@@ -174,6 +176,7 @@ class _Parsed:
         self.names: frozenset[str] = frozenset()
         self.needs: frozenset[str] = frozenset()
         self.asked: frozenset[str] = frozenset()
+        self.compared: tuple[tuple[str, str, int], ...] = ()
         if not self.pieces_in_tags:
             return
         try:
@@ -190,6 +193,7 @@ class _Parsed:
         self.names = names_in(self.tree)
         self.needs = self.names - spared_in(self.tree)
         self.asked = asked_in(self.tree)
+        self.compared = compared_in(self.tree)
 
     def checked(self, types: Mapping[str, Type]) -> tuple[Type | None, list[Problem]]:
         walk = Walk(self.source, self.spans)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
 from convo.flow.codes import problem
 from convo.flow.patterns import Pattern, compile_pattern
-from convo.flow.problems import FlowError, Position, Problem
+from convo.flow.problems import FlowError, Position, Problem, Severity
 from convo.flow.reader import Scalar
 
 
@@ -141,6 +142,38 @@ def parse_trigger(key: Scalar) -> tuple[Matcher, ...]:
             hint = f"write 'pattern {shape[1]} .+', or in double quotes if just these words are meant"
             raise FlowError([problem("F010", message, matcher.position, hint=hint)])
     return found
+
+
+def lookalikes(found: tuple[Matcher, ...], key: Scalar) -> Iterator[Problem]:
+    """Yield a warning for each word that is read as just this word, and looks as if more was meant."""
+    for matcher in found:
+        word = matcher.label
+        if matcher.kind is not MatcherKind.WORD or f'"{word}"' in key:
+            continue
+        hint = _MEANT.get(word, "")
+        if not hint and (several := _SEVERAL.fullmatch(word)):
+            hint = f"several words stand with commas between them: {', '.join(several[0].split(several[1]))}"
+        if not hint and (bounds := re.fullmatch(r"([0-9]+) ?(?:-|–|to|\.\.+) ?([0-9]+)", word)):
+            hint = f"for a number in a range write 'number {bounds[1]} to {bounds[2]}'"
+        if not hint and re.fullmatch(r"/.+/|\^.+\$|.*(\.\*|\[[a-zA-Z0-9-]+\]).*", word):
+            hint = f"for a pattern write 'pattern {word.strip('/')}'"
+        if hint:
+            message = f"'{word}' is a word like any other: only the text “{word}” is taken"
+            hint += f"; if just this is meant, write '\"{word}\"'"
+            found_problem = problem("F010", message, matcher.position, hint=hint)
+            yield replace(found_problem, length=max(1, len(word)), severity=Severity.WARNING)
+
+
+_ELSE = "for whatever nothing else takes write 'else', for any text 'text'"
+_MEANT = {
+    **dict.fromkeys(("any", "anything", "default", "otherwise", "fallback", "other", "*"), _ELSE),
+    **dict.fromkeys(("numbers", "integer", "digit", "digits"), "for a number write 'number'"),
+    **dict.fromkeys(
+        ("date", "decimal", "money", "phone", "email", "duration", "moment", "yes or no"),
+        "kinds of answers stand under 'answer'; a trigger takes 'number', 'text' or 'pattern …'",
+    ),
+}
+_SEVERAL = re.compile(r"[A-Z]{2,}(?=( or | / |/|\|| \| ))(?:\1[A-Z]{2,})+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,6 +285,23 @@ def asked_in(tree: Node) -> frozenset[str]:
     return frozenset(test.node.name for test in tests if type(test.node).__name__ == "Name")
 
 
+def compared_in(tree: Node) -> tuple[tuple[str, str, int], ...]:
+    """Return each name that a tree compares with a text in quotes, that text, and its offset."""
+    found = []
+    for compare in (node for node in _all_nodes(tree) if type(node).__name__ == "Compare"):
+        left = compare.expr
+        for operand in compare.ops:
+            right = operand.expr
+            for one, other in ((left, right), (right, left)):
+                if type(one).__name__ != "Name":
+                    continue
+                for each in other.items if type(other).__name__ in ("List", "Tuple") else (other,):
+                    if type(each).__name__ == "Const" and isinstance(each.value, str):
+                        found.append((str(one.name), each.value, each.lineno - 1))
+            left = right
+    return tuple(found)
+
+
 def spared_in(tree: Node) -> frozenset[str]:
     """Return the names that a tree can do without: asked about, or with a default."""
     filters = (node for node in _all_nodes(tree) if type(node).__name__ == "Filter")
