@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -24,7 +25,15 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str) -> timedel
 
 
 @click.command("status")
-@click.option("--store", default="convo.db", show_default=True, metavar="PATH", help="The store to look at.")
+@click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path),
+    help="The file of the run: it says the store, and which channels ought to be polled.",
+)
+@click.option(
+    "--store", metavar="PATH", help="The store to look at.  [default: that of --config, or convo.db]"
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--silence",
@@ -42,7 +51,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str) -> timedel
     show_default=True,
     help="A row that waits so long is bad.",
 )
-def command(store: str, form: str, silence: timedelta, waiting: timedelta) -> int:
+def command(config: Path | None, store: str | None, form: str, silence: timedelta, waiting: timedelta) -> int:
     """Show how things stand: channels, what waits, what went wrong, conversations by state.
 
     Exit code 0: all is well. 5: something needs a person, each such thing in a line of its own. It only
@@ -50,17 +59,36 @@ def command(store: str, form: str, silence: timedelta, waiting: timedelta) -> in
     """
     from convo.cli.show import BAD, as_json
     from convo.clock import SystemClock
+    from convo.runtime.config import STORE
     from convo.store import open_views
     from convo.store.views import Limits, troubles
 
-    with open_views(store) as views:
+    polled = None
+    if config is not None:
+        configured, polled = _configured(config)
+        store = store or configured
+    with open_views(store or STORE) as views:
         overview = views.overview(SystemClock().now())
-    found = troubles(overview, Limits(silence, waiting))
+    found = troubles(overview, Limits(silence, waiting), polled)
     if form == "json":
         as_json(_as_data(overview, found))
     else:
         _print(overview, found)
     return BAD if found else 0
+
+
+def _configured(file: Path) -> tuple[str, list[str]]:
+    """Return the store of a configuration, and those of its channels that ought to have good polls.
+
+    Raises:
+        ConfigError: it has problems.
+    """
+    import os
+
+    from convo.runtime.config import CONSOLE, read_config
+
+    config = read_config(file, os.environ, accounts=False)
+    return config.store, [each.name for each in config.channels if each.transport != CONSOLE]
 
 
 def _print(overview: Overview, found: list[Trouble]) -> None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -121,14 +121,20 @@ NOT_POLLED = frozenset({"console"})
 """Channels that are silent for good reasons: nobody sits at a console all day."""
 
 
-def troubles(overview: Overview, limits: Limits) -> list[Trouble]:
-    """Return what is wrong, most pressing first: silent channels, rows unknown or dead, rows that wait."""
+def troubles(overview: Overview, limits: Limits, polled: Collection[str] | None = None) -> list[Trouble]:
+    """Return what is wrong, most pressing first: silent channels, rows unknown or dead, rows that wait.
+
+    ``polled`` are the channels that ought to have good polls; None: those of the store, one at least.
+    """
     found: list[Trouble] = []
-    for each in overview.channels:
-        since = each.last_good_poll_at
-        if each.name not in NOT_POLLED and (since is None or overview.at - since > limits.silence):
+    known = {each.name: each.last_good_poll_at for each in overview.channels}
+    if polled is None and not known:
+        found.append(Trouble("silent", "", "no good poll ever: is a run at work, and what does its log say?"))
+    for name in polled if polled is not None else [each for each in known if each not in NOT_POLLED]:
+        since = known.get(name)
+        if since is None or overview.at - since > limits.silence:
             what = "no good poll ever" if since is None else f"no good poll for {brief(overview.at - since)}"
-            found.append(Trouble("silent", each.name, f"{each.name}: {what}"))
+            found.append(Trouble("silent", name, f"{name}: {what}"))
     for each in overview.channels:
         unknown = sum(reason.rows for reason in each.reasons if reason.status == "unknown")
         if unknown:

@@ -57,6 +57,34 @@ def test_all_is_well(store: str) -> None:
     assert found["flows"] == [{"flow": "stopwatch", "open": {"ready": 1, "running": 1}, "ended": {}}]
 
 
+def test_a_channel_that_never_had_a_good_poll_is_bad(store: str, tmp_path: Path) -> None:
+    fresh = str(tmp_path / "fresh.db")
+    open_store(fresh).close()
+    code, said = convo("status", "--store", fresh)
+    assert (code, "BAD  no good poll ever: is a run at work" in said) == (5, True)
+    assert "all is well" not in said
+    config = tmp_path / "convo.yaml"
+    channels = "channels:\n  desk: {transport: telstra_v3, flows: [" + STOPWATCH + "]}\n"
+    config.write_text(f"store: {store}\n{channels}", encoding="utf-8")
+    code, said = convo("status", "--config", str(config))
+    assert (code, "BAD  desk: no good poll ever" in said) == (5, True)
+    config.write_text(f"store: {store}\n{channels.replace('telstra_v3', 'console')}", encoding="utf-8")
+    assert convo("status", "--config", str(config))[0] == 0
+    assert convo("status", "--config", str(config), "--store", fresh)[0] == 0
+
+
+def test_a_channel_that_is_configured_no_more_may_be_silent(store: str, tmp_path: Path) -> None:
+    db = sqlite3.connect(store)
+    db.execute("INSERT INTO channels VALUES ('old', 'x', '2020-01-01T00:00:00+00:00')")
+    db.commit()
+    db.close()
+    code, said = convo("status", "--store", store)
+    assert (code, "BAD  old: no good poll for" in said) == (5, True)
+    config = tmp_path / "convo.yaml"
+    config.write_text(f"channels: {{console: {{transport: console, flows: [{STOPWATCH}]}}}}\n")
+    assert convo("status", "--config", str(config))[0] == 0
+
+
 def test_something_is_wrong_and_settled_by_hand(store: str) -> None:
     db = sqlite3.connect(store)
     db.execute("UPDATE outbox SET status = 'unknown', reason = 'the line broke' WHERE id = 1")
