@@ -25,23 +25,37 @@ def mask(address: str) -> str:
     return f"{address[:3]}…{address[-2:]}"
 
 
+class NotANumber(ValueError):
+    """A text is no valid phone number: the message does not repeat it in full, ``why`` not at all."""
+
+    def __init__(self, text: str, why: str) -> None:
+        self.why = f"{why}; write it like +61400000000"
+        super().__init__(f"{mask(text)} {self.why}")
+
+
 @lru_cache(maxsize=4096)  # a tenth of a push, and most numbers come again
 def to_address(text: str, region: str = "AU") -> Address:
     """Return ``text`` as an E.164 address.
 
-    ``region`` (ISO 3166, two letters) is where a number without a prefix belongs.
+    ``region`` (ISO 3166, two letters) is where a number without a prefix belongs. ``00`` before a country
+    is understood everywhere, also where one dials another prefix.
 
     Raises:
-        ValueError: it is no valid phone number; the message does not repeat it in full.
+        NotANumber: it is no valid phone number.
     """
     import phonenumbers
 
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException as problem:
-        raise ValueError(f"{mask(text)} is not a phone number; write it like +61400000000") from problem
+        raise NotANumber(text, "is not a phone number") from problem
+    if text.lstrip().startswith("00") and not phonenumbers.is_valid_number(number):
+        try:
+            number = phonenumbers.parse("+" + text.lstrip()[2:], region)
+        except phonenumbers.NumberParseException as problem:
+            raise NotANumber(text, "is not a phone number") from problem
     if not phonenumbers.is_possible_number(number):
-        raise ValueError(f"{mask(text)} is not a possible phone number; write it like +61400000000")
+        raise NotANumber(text, "is not a possible phone number")
     return Address(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 

@@ -30,15 +30,11 @@ def command(number: str, store: str, channel: str | None, steps: int, country: s
     It shows what people wrote, because you asked for this one person. Exit 1 where nothing is known.
     """
     from convo.cli.show import as_json
-    from convo.errors import ConfigError
-    from convo.messages import mask, to_address
+    from convo.cli.typed import typed_number
     from convo.store import open_views
     from convo.store import shown as address_of
 
-    try:
-        address = to_address(number, country.upper())
-    except ValueError as problem:
-        raise ConfigError(f"NUMBER: {problem}") from None
+    address = typed_number("NUMBER", number, country.upper())
     with open_views(store) as views:
         found = views.person(address, channel=channel, steps=steps)
     if form == "json":
@@ -48,7 +44,7 @@ def command(number: str, store: str, channel: str | None, steps: int, country: s
             _print(each)
         if not found:
             on = f" on the channel {channel}" if channel else ""
-            click.echo(f"nothing is known of {mask(address)}{on} in {address_of(store)}", err=True)
+            click.echo(f"nothing is known of {address}{on} in {address_of(store)}", err=True)
     return 0 if found else 1
 
 

@@ -26,17 +26,13 @@ def command(
     import signal
     import threading
 
+    from convo.cli.typed import typed_number
     from convo.clock import SystemClock
     from convo.emulators import create
-    from convo.errors import ConfigError
-    from convo.messages import to_address
 
     settings: dict[str, object] = {"token_life": token_life, "calls_per_second": calls_per_second}
     if number is not None:
-        try:
-            settings["number"] = to_address(number)
-        except ValueError as problem:
-            raise ConfigError(f"--number: {problem}") from None
+        settings["number"] = typed_number("--number", number)
     emulator = create(name, SystemClock(), port=port, **settings)
     stopped = threading.Event()
     previous = signal.signal(signal.SIGTERM, lambda *_: stopped.set())

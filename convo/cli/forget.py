@@ -26,15 +26,13 @@ def command(number: str, store: str, country: str, form: str) -> int:
     known. Copies that you made of the store (`convo store backup`) are not touched.
     """
     from convo.cli.show import as_json
+    from convo.cli.typed import typed_number
     from convo.clock import SystemClock
-    from convo.errors import ConfigError, StoreError
-    from convo.messages import mask, to_address
+    from convo.errors import StoreError
+    from convo.messages import mask
     from convo.store import shown
 
-    try:
-        address = to_address(number, country.upper())
-    except ValueError as problem:
-        raise ConfigError(f"NUMBER: {problem}") from None
+    address = typed_number("NUMBER", number, country.upper())
     with opened(store) as known:
         removed = known.forget(address, SystemClock().now())
         try:
@@ -47,7 +45,7 @@ def command(number: str, store: str, country: str, form: str) -> int:
     if form == "json":
         as_json({"number": mask(address), **as_data(removed), "opt_out_kept": removed.opted_out})
     elif not removed:
-        click.echo(f"nothing is known of {mask(address)} in {shown(store)}", err=True)
+        click.echo(f"nothing is known of {address} in {shown(store)}", err=True)
     else:
         click.echo(f"{mask(address)} is forgotten: {told(removed)}")
         if removed.opted_out:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
+from convo.cli.typed import typed_number
 from convo.clock import Clock
 from convo.errors import ConfigError
 from convo.flow.triggers import fold
-from convo.messages import Address, to_address
+from convo.messages import Address
 from convo.runtime.config import ChannelConfig, Config
 from convo.runtime.log import count
 from convo.store.base import Opening, Store
@@ -26,14 +27,8 @@ def numbers_to_greet(config: Config, written: Sequence[str]) -> list[Address]:
     if not written:
         return []
     channel, name = _greeter(config)
-    country = channel.flows.flows[name].flow.country
-    found = []
-    for each in written:
-        try:
-            found.append(to_address(each, country) if country else to_address(each))
-        except ValueError as problem:
-            raise ConfigError(f"--greet: {problem}") from None
-    return found
+    country = channel.flows.flows[name].flow.country or "AU"
+    return [typed_number("--greet", each, country) for each in written]
 
 
 def greet(store: Store, config: Config, numbers: Sequence[Address], clock: Clock) -> None:

@@ -11,20 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from convo.cli.people import Row
     from convo.engine.machine import CompiledFlow
     from convo.flow.model import Flow
     from convo.runtime.start import Wish
-
-_DELIMITERS = (",", ";", "\t")
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One number as it was written: ``place`` says where, ``given`` is what stands beside it."""
-
-    place: str
-    number: str
-    given: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +69,28 @@ def command(
     number that has opted out or is in the middle of a conversation. Exit 1 where one was refused; the
     others were started all the same.
     """
+    from convo.cli.people import Row, read_people
     from convo.engine.machine import compile_flow
-    from convo.errors import ConfigError
+    from convo.errors import ConfigError, StoreError
     from convo.flow.parse import load_flow
     from convo.runtime.config import CONSOLE, STORE
     from convo.runtime.policy import LONGEST_MESSAGE
+    from convo.store import is_postgres
 
     compiled = compile_flow(load_flow(flow))
     if config is None:
         where = _Where(store or STORE, channel or CONSOLE, LONGEST_MESSAGE)
+        if where.store != "memory" and not is_postgres(where.store) and not Path(where.store).exists():
+            raise StoreError(
+                f"{where.store}: there is no such store, so no run would deliver; name that of the run with"
+                " --store, or its file with --config"
+            )
     else:
         where = _configured(config, store, channel, compiled.flow.name)
     given = _settings(settings, compiled.flow)
-    rows = [_Row(f"--to, number {place}", number, {}) for place, number in enumerate(numbers, 1)]
+    rows = [Row(f"--to, number {place}", number, {}, typed=True) for place, number in enumerate(numbers, 1)]
     if file is not None:
-        rows += _read_csv(file, compiled.flow)
+        rows += read_people(file, compiled.flow)
     if not rows:
         raise ConfigError("nobody is named; say whom to text with --to NUMBER or --csv FILE")
     wishes, refused = _read(rows, given, compiled.flow)
@@ -143,64 +140,13 @@ def _settings(settings: Sequence[str], flow: Flow) -> dict[str, str]:
     return given
 
 
-def _read_csv(file: Path, flow: Flow) -> list[_Row]:
-    """Return the rows of a file, each named by its line; blank cells give nothing, blank lines are skipped.
-
-    Raises:
-        ConfigError: it cannot be read, has no header, or a column that is neither number nor data.
-    """
-    import csv
-
-    from convo.errors import ConfigError
-    from convo.flow.given import known_name
-
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as wrong:
-        raise ConfigError(f"{file}: {(wrong.strerror or str(wrong)).lower()}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{file} is not UTF-8; save it as 'CSV UTF-8'") from None
-    first = text.split("\n", 1)[0]
-    delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
-    rows: list[_Row] = []
-    header: list[str] = []
-    line = 1
-    try:
-        for cells in reader:
-            if not header:
-                header = [cell.strip() for cell in cells]
-                number = header.index("number") if "number" in header else 0
-                columns = {name: at for at, name in enumerate(header) if at != number}
-                if len(columns) != len(header) - 1:
-                    raise ConfigError(f"{file}: two columns of the header have one name")
-                for name in columns:
-                    try:
-                        known_name(flow, name)
-                    except ConfigError as unknown:
-                        raise ConfigError(f"{file}, line 1: {unknown}") from None
-            elif any(cell.strip() for cell in cells):
-                given = {
-                    name: cells[at] for name, at in columns.items() if at < len(cells) and cells[at].strip()
-                }
-                rows.append(_Row(f"{file}, line {line}", cells[number] if number < len(cells) else "", given))
-                if len(cells) > len(header):
-                    raise ConfigError(f"{file}, line {line}: more cells than the header has names")
-            line = reader.line_num + 1
-    except csv.Error as wrong:
-        raise ConfigError(f"{file}, line {line}: {wrong}") from None
-    if not header:
-        raise ConfigError(f"{file} is empty; its first line names the columns: number, and data of the flow")
-    return rows
-
-
 def _read(
-    rows: Sequence[_Row], everybody: Mapping[str, str], flow: Flow
+    rows: Sequence[Row], everybody: Mapping[str, str], flow: Flow
 ) -> tuple[list[Wish], list[tuple[str, str]]]:
     """Return the wishes, and where something is wrong, before anybody is texted."""
     from convo.errors import ConfigError
     from convo.flow.given import read_given
-    from convo.messages import to_address
+    from convo.messages import NotANumber, to_address
     from convo.runtime.start import Wish
 
     wishes: list[Wish] = []
@@ -209,7 +155,9 @@ def _read(
         try:
             number = to_address(row.number, flow.country or "AU")
             wishes.append(Wish(row.place, number, read_given(flow, {**everybody, **row.given})))
-        except (ValueError, ConfigError) as problem:
+        except NotANumber as problem:
+            refused.append((row.place, f"'{row.number}' {problem.why}" if row.typed else str(problem)))
+        except ConfigError as problem:
             refused.append((row.place, str(problem)))
     return wishes, refused
 

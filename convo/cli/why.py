@@ -167,27 +167,24 @@ def _of_journal(
 ) -> tuple[str, Explanation]:
     from convo.analysis.explain import Explanation, explain
     from convo.cli.show import when
+    from convo.cli.typed import typed_number
     from convo.engine.opening import ChannelFlows
     from convo.errors import ConfigError
-    from convo.messages import mask, to_address
     from convo.runtime.aside import is_aside
     from convo.runtime.replay import recorded
     from convo.store import open_views, shown
 
-    try:
-        address = to_address(number, country.upper())
-    except ValueError as problem:
-        raise ConfigError(f"NUMBER: {problem} (for a text: convo why FLOW --text TEXT)") from None
+    address = typed_number("NUMBER", number, country.upper(), " (for a text: convo why FLOW --text TEXT)")
     with open_views(store) as views:
         people = [each for each in views.person(address, channel=channel, steps=1_000_000) if each.steps]
     if not people:
-        raise ConfigError(f"no step of {mask(address)} stands in the journal of {shown(store)}")
+        raise ConfigError(f"no step of {address} stands in the journal of {shown(store)}")
     if len(people) > 1:
         names = ", ".join(each.channel for each in people)
-        raise ConfigError(f"{mask(address)} has written on several channels; add --channel  (one of {names})")
+        raise ConfigError(f"{address} has written on several channels; add --channel  (one of {names})")
     entries = people[0].steps
     if step is not None and step > len(entries):
-        raise ConfigError(f"{mask(address)} has {len(entries)} steps in the journal, not {step}")
+        raise ConfigError(f"{address} has {len(entries)} steps in the journal, not {step}")
     index = (step or len(entries)) - 1
     compiled = _flows_of(entries, files, Path(store), entries[index].flow)
     default = entries[index].flow

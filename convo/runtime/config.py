@@ -18,7 +18,7 @@ from convo.errors import ConfigError
 from convo.flow.codes import problem
 from convo.flow.problems import FlowError, Problem, Severity, nearest
 from convo.flow.reader import Document, Scalar, read_file
-from convo.messages import to_address
+from convo.messages import NotANumber, to_address
 from convo.runtime.calls import Service, services_of
 from convo.runtime.config_flows import Flows
 from convo.runtime.config_shape import (
@@ -315,8 +315,8 @@ class _Reading:
             return
         try:
             to_address(shape.number)
-        except ValueError as wrong:
-            self.add("G004", str(wrong), shape.number)
+        except NotANumber as wrong:
+            self.add("G004", f"'{shape.number[:40]}' {wrong.why}", shape.number)
 
     # -- settings -------------------------------------------------------------------------------
 

@@ -141,6 +141,7 @@ def test_we_start_conversations_from_a_list(tmp_path: Path) -> None:
     people.write_text(
         f"number,appointment\n{ANN},2036-12-01T10:00\n12,2036-12-01T10:00\n{BOB},soon\n", encoding="utf-8"
     )
+    open_store(store).close()
     code, said = convo("start", APPOINTMENT, "--csv", str(people), "--store", store)
     assert code == 1
     assert "line 3" in said
@@ -161,8 +162,77 @@ def test_we_start_conversations_from_a_list(tmp_path: Path) -> None:
     assert len(open_store(store).outbox()) == 1
 
 
+VISIT = """flow: visit
+data: {name: {type: text, given: yes}}
+greeting: Hello ${name}!
+start: asking
+states: {asking: {reply: How are you?, triggers: {FINE: asking}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("list_of_people", "words", "named"),
+    [
+        ("number,name\n0400000001,Ann\n", "1 started", ["Ann"]),
+        ("\ufeffnumber;name\r\n0400000001;Ann\r\n", "1 started", ["Ann"]),
+        ("sep=;\r\nname;Number\r\nAnn;0400000001\r\n;0400000002\r\n", "line 4: the flow", ["Ann"]),
+        ("number,name,,\n0400000001,Ann,,\n0061400000002,Bob,,\n", "2 started", ["Ann", "Bob"]),
+        ("number,name\n0400000001,Ann\u2028Bee\n", "1 started", ["Ann\u2028Bee"]),
+        ('number,name\n0400000001,"Ann\nBee"\n12,Bob\n', "line 4: …2 is not", ["Ann\nBee"]),
+        ("number,name,\n0400000001,Ann,x\n", "line 2: the header has no name for cell 3", []),
+        ("number,name\n0400000001,Ann,x\n", "line 2: the header has no name for cell 3", []),
+        ("0400000001\n0400000002\n", "line 1 is a person already", []),
+        ("Ann,0400000001\nBob,0400000002\n", "line 1 is a person already", []),
+        ('number,name\n0400000001,"Ann\n0400000002,Bob\n', "line 2: a quoted cell begins here", []),
+        ("number,name,name\n0400000001,Ann,Bob\n", "line 1: two columns have one name", []),
+    ],
+)
+def test_lists_of_people_as_spreadsheets_write_them(
+    list_of_people: str, words: str, named: list[str], tmp_path: Path
+) -> None:
+    flow, people, store = tmp_path / "visit.yaml", tmp_path / "people.csv", str(tmp_path / "convo.db")
+    flow.write_text(VISIT, encoding="utf-8")
+    people.write_bytes(list_of_people.encode())
+    open_store(store).close()
+    code, said = convo("start", str(flow), "--csv", str(people), "--store", store)
+    assert (words in said, code == 0) == (True, words.endswith("started")), said
+    opened = open_store(store)
+    texts = [row.outbound.text for row in opened.outbox()]
+    people_there = [row.outbound.recipient for row in opened.outbox()]
+    opened.close()
+    assert texts == [f"Hello {name}!\nHow are you?" for name in named]
+    assert people_there == [f"+6140000000{place}" for place in range(1, len(named) + 1)]
+
+
+def test_nobody_is_started_in_a_store_that_no_run_made(tmp_path: Path) -> None:
+    mistyped = tmp_path / "convoo.db"
+    code, said = convo("start", STOPWATCH, "--to", ANN, "--store", str(mistyped))
+    assert (code, "no run would deliver" in said) == (3, True)
+    assert not mistyped.exists()
+
+
+def test_a_number_that_was_typed_is_said_as_it_was_read(store: str) -> None:
+    for words in (
+        ["run", STOPWATCH, "--store", "memory", "--greet", "12x"],
+        ["conversation", "12x", "--store", store],
+        ["forget", "12x", "--store", store],
+        ["why", "12x", "--store", store],
+        ["emulate", "telstra_v3", "--number", "12x"],
+        ["start", STOPWATCH, "--to", "12x", "--store", store],
+    ):
+        code, said = convo(*words)
+        assert code in (1, 2)
+        assert "'12x' is not a phone number; write it like +61400000000" in said
+    code, said = convo("conversation", "04000000001", "--store", store)
+    assert (code, "nothing is known of +614000000001 " in said) == (1, True)
+    # Two noughts stand for the plus nearly everywhere, if not in Australia.
+    for spelled in ("0061400000000", "00 61 400 000 000", "0011 61 400 000 000", "(04) 0000-0000"):
+        assert convo("conversation", spelled, "--store", store)[0] == 0
+
+
 def test_mistakes_of_a_start(tmp_path: Path) -> None:
     store = str(tmp_path / "convo.db")
+    open_store(store).close()
     for wrong, words in (
         (["--to", ANN, "--set", "apointment=2036-12-01T10:00"], "did you mean 'appointment'"),
         (["--to", ANN], "appointment"),
@@ -247,7 +317,9 @@ def test_the_bar_makes_room_for_what_is_refused(tmp_path: Path) -> None:
     people = tmp_path / "people.csv"
     numbers = [f"+2547000{index:05d},2036-12-01T10:00\n" for index in range(200)]
     people.write_text("number,appointment\n" + "".join(numbers + numbers[:3]), encoding="utf-8")
-    said = on_a_terminal("start", APPOINTMENT, "--csv", str(people), "--store", str(tmp_path / "convo.db"))
+    store = str(tmp_path / "convo.db")
+    open_store(store).close()
+    said = on_a_terminal("start", APPOINTMENT, "--csv", str(people), "--store", store)
     assert "starting" in said
     assert "200 started, 3 refused" in said
     # Rich takes the bar away before it writes: what stands in a line is what comes after that.
