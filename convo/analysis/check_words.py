@@ -8,6 +8,7 @@ from convo.analysis.findings import Finding, Looking
 from convo.analysis.moves import CHANNEL, Says, happen, told
 from convo.analysis.samples import answers_to, of_kind
 from convo.engine.asking import read_answer
+from convo.engine.machine import Does
 from convo.engine.opening import OPT_OUT_WORDS, ChannelFlows
 from convo.errors import Fault
 from convo.flow.answers import names_of
@@ -17,6 +18,10 @@ from convo.flow.triggers import Matcher, MatcherKind, fold, matches
 
 ANY = ("text", "anything")
 """Answer types that take any text, so that a word above them is meant to go first."""
+
+
+MANY = 3
+"""An answer that takes so many of the words of opting out is about no word in particular."""
 
 
 def opted_out(looking: Looking) -> Iterator[Finding]:
@@ -33,9 +38,18 @@ def opted_out(looking: Looking) -> Iterator[Finding]:
             yield looking.finding(
                 "C004", message, scope, matcher.position, length, hint=hint, chat=chat, keeps=state.name
             )
+    keywords = {fold(word): word for word in flow.keywords_alone}
+    for folded in keywords.keys() & words.keys():
+        if keywords.keys() <= words.keys():
+            looking.explained |= {row.source for row in looking.walk.machine}
+        message = f"'{keywords[folded]}' means opting out here, so this keyword never opens the flow"
+        yield looking.finding("C004", message, "", _keywords(looking), len("keywords"), hint=hint)
     for state in _questions(looking):
+        taken = {folded for folded in words if _is_answer(looking, state, folded)}
+        if len(taken) >= MANY and state.question is not None and state.question.answer is not None:
+            continue  # like ``text`` it takes just any word: none of these is meant
         for folded, word in words.items():
-            if _is_answer(looking, state, folded):
+            if folded in taken:
                 message = f"'{word}' means opting out here, so this question never hears it as an answer"
                 chat = _shown(looking, state, word)
                 at, length = state.position, len(state.name)
@@ -131,6 +145,10 @@ def left_out(looking: Looking) -> Iterator[Finding]:
             told.add(key)
             message = f"'{rows[0].trigger}' in '{state.name}' is left without an answer where no 'if' holds"
             hint = "end its list with an action that has no 'if', or write an 'else'"
+            if rows[0].take is not None and rows[0].take.does is Does.PASS_OVER:
+                hint = (
+                    "it leaves the answer open: end the 'goto' with 'else: STATE', or write 'optional: off'"
+                )
             yield looking.of_row("C007", message, rows[-1], hint=hint, chat=looking.walk.chat(hop))
 
 
@@ -233,10 +251,18 @@ def _answers(looking: Looking, state: State) -> Iterable[str]:
 
 def _of_both(earlier: Matcher, later: Matcher) -> str | None:
     """Return a text that two kinds take; None where the second is the broader one, below on purpose."""
-    if later.kind is MatcherKind.TEXT:
+    if later.kind is MatcherKind.TEXT or _is_within(earlier, later):
         return None
     texts = [*of_kind(later, ()), *of_kind(earlier, ())]
     return next((text for text in texts if matches(earlier, text) and matches(later, text)), None)
+
+
+def _is_within(narrow: Matcher, wide: Matcher) -> bool:
+    """Return whether all numbers of one kind are of another."""
+    if not narrow.kind is wide.kind is MatcherKind.NUMBER:
+        return False
+    low = wide.low is None or (narrow.low is not None and wide.low <= narrow.low)
+    return low and (wide.high is None or (narrow.high is not None and narrow.high <= wide.high))
 
 
 def _is_word(matcher: Matcher) -> bool:

@@ -50,6 +50,28 @@ def unreached(looking: Looking) -> Iterator[Finding]:
         yield looking.finding("C001", message, "", at, length, hint=hint, chat=chat)
 
 
+def falls_through(looking: Looking) -> Iterator[Finding]:
+    """Find steps that say something and come to an end only because it is the next state in the file."""
+    states = looking.flow.states
+    for state in states.values():
+        if state.card is not Card.STEP or not state.entry.reply or len(state.goto) != 1:
+            continue
+        (arm,) = state.goto
+        end = states.get(arm.to or "")
+        if arm.position != state.position or end is None or end.end is None or not end.entry.reply:
+            continue
+        others = [row for row in looking.walk.machine if row.dest == end.name and row.source != state.name]
+        if others:
+            name = end.name.removeprefix(state.scope)
+            message = (
+                f"'{state.name}' says something and goes on to the end '{name}', the next state in the file"
+            )
+            hint = f"if it is an end itself, write 'end: …' below it; if this is meant, write 'goto: {name}'"
+            chat = looking.chat_in(end.name) if end.name in looking.reached else ()
+            at, length = state.position, len(state.name)
+            yield looking.finding("C019", message, state.scope, at, length, hint=hint, chat=chat)
+
+
 def never_left(looking: Looking) -> Iterator[Finding]:
     """Find states that people leave only by opting out, or by falling silent."""
     for state in looking.flow.states.values():
@@ -99,7 +121,18 @@ Check = Callable[[Looking], Iterable[Finding]]
 
 CHECKS: tuple[Check, ...] = (
     *(never_left, unset_names, broken, opted_out, hidden, same_text, left_out),
-    *(too_long, dear, silent_ends, circles, endless, never_fired, unreached, never_taken, cut_short),
+    *(
+        too_long,
+        dear,
+        falls_through,
+        silent_ends,
+        circles,
+        endless,
+        never_fired,
+        unreached,
+        never_taken,
+        cut_short,
+    ),
 )
 """Every check; those that may follow from others come last."""
 

@@ -37,6 +37,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "C016": "a chat that breaks down",
         "C017": "not everything could be tried",
         "C018": "a text that takes more segments only for its typography",
+        "C019": "a step that goes on to an end because that is the next state",
     }
 )
 """What each code means. A code keeps its meaning for ever."""
@@ -49,6 +50,7 @@ LEVELS: Mapping[str, Severity] = MappingProxyType(
         "C014": Severity.ADVICE,
         "C017": Severity.ADVICE,
         "C018": Severity.ADVICE,
+        "C019": Severity.ADVICE,
     }
 )
 """How bad a finding is; those that are not named here are warnings, but for C005, which is an error."""

@@ -21,6 +21,7 @@ from convo.engine.machine import CompiledFlow, MachineRow, rows
 from convo.engine.opening import ChannelFlows
 from convo.engine.turn import Turn
 from convo.errors import ConvoError, Fault
+from convo.flow.model import Flow
 from convo.flow.values import Choice, Value
 
 START = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -31,6 +32,9 @@ MOST_STEPS = 20_000
 
 MOST_POINTS = 120
 """So many points of one state, told apart by data, are gone on from."""
+
+FAR = 40
+"""A number that begins no further than this from what it is compared with is counted all the way."""
 
 Key = tuple[object, ...]
 
@@ -141,7 +145,7 @@ class _Walking:
         self.waiting: deque[int] = deque()
         states = found.compiled.flow.states.values()
         self.goes_back = any(each.question is not None and each.question.back is not None for each in states)
-        self.range = _range(found.live)
+        self.range = _range(found.live, found.compiled.flow)
 
     def go(self, start: datetime, at_least: int) -> None:
         found = self.found
@@ -250,15 +254,27 @@ class _Walking:
         return value is None or not isinstance(value, bool | str | tuple | int | Decimal)
 
 
-def _range(known: Live) -> dict[str, tuple[Decimal, Decimal]]:
-    """Return between which values a number matters: from 0 to just beyond what it is compared with."""
+def _range(known: Live, flow: Flow) -> dict[str, tuple[Decimal, Decimal]]:
+    """Return between which values a number matters: from 0 to just beyond what it is compared with.
+
+    Where a number begins beyond that, its first value is the end: what counts down from it arrives.
+    """
     found: dict[str, tuple[Decimal, Decimal]] = {}
     every: list[Decimal] = [Decimal(0), Decimal(1)]
     for path, texts in known.constants.items():
         numbers = [Decimal(text) for text in texts if text.replace(".", "", 1).isdecimal()]
         every += numbers
         if numbers:
-            found[path] = (min(*numbers, Decimal(1)) - 1, max(numbers) + 1)
+            low, high = min(*numbers, Decimal(1)) - 1, max(numbers) + 1
+            datum = flow.data.get(path)
+            first = datum.first if datum is not None else None
+            if (
+                isinstance(first, int | Decimal)
+                and not isinstance(first, bool)
+                and low - FAR <= first <= high + FAR
+            ):
+                low, high = min(low, Decimal(first)), max(high, Decimal(first))
+            found[path] = (low, high)
     found[""] = (min(every) - 1, max(every) + 1)
     return found
 

@@ -40,6 +40,8 @@ def command(flow: Path, language: str, done: bool) -> None:
     root = read_text(written, str(path)).root
     known = _fingerprints(root)
     there = {where for where, _ in leaves(root)} if isinstance(root, MapNode) else set()
+    in_order = {where[:-1] for where in there if len(where) == 4 and where[2:] == ("choices", "0")}
+    there |= {where for where in texts if where[:-1] in in_order}
     marks, stale = [], []
     for where, text in texts.items():
         if where in there:

@@ -24,6 +24,8 @@ LONGEST_ANSWER = 200
 MOST_WAYS = 50_000
 """In how many ways a pattern may match a text, at most, for Python's ``re`` to be trusted with it."""
 
+_WRAPPED = re.compile(r"""/.+/[a-z]?|"[^"]+"|'[^']+'""")
+
 WITH_RE2 = "without the package google-re2 (pip install 'convo[patterns]')"
 
 
@@ -39,6 +41,10 @@ def compiled(source: str) -> Callable[[str], bool]:
     """Return what tells whether the whole of a text matches; a BadPattern where that cannot be."""
     if len(source) > LONGEST_PATTERN:
         raise BadPattern(f"the pattern has {len(source)} characters; {LONGEST_PATTERN} is the most")
+    if _WRAPPED.fullmatch(source):
+        raise BadPattern(
+            f"the {source[0]} around the pattern would have to be in the text, too: leave them out"
+        )
     engine = _re2()
     if engine is not None:
         return _by_re2(engine, source)

@@ -28,7 +28,7 @@ from convo.flow.model import (
     State,
 )
 from convo.flow.naming import name_problem, reserved_problem
-from convo.flow.problems import FlowError, nearest
+from convo.flow.problems import FlowError, Severity, nearest
 from convo.flow.reader import Scalar
 from convo.flow.template import Expression, Template, parse_expression, parse_template
 from convo.flow.times import duration_of, durations_of
@@ -195,6 +195,12 @@ class _Reading:
                     arms += self._choice_arms(key, item.goto)
             else:
                 found.append(ChoiceSpec(str(key), str(item)))
+        for index, choice in enumerate(found):
+            if numbered := re.match(rf"{index + 1} ?[.):-] ?(?=\S)", choice.label):
+                message = f"the number of '{choice.label}' is written in front of it anyway"
+                hint = f"leave it out: {choice.label[numbered.end() :]}"
+                twice = problem("F027", message, items[index][0], hint=hint)
+                self.reader.add(replace(twice, severity=Severity.WARNING))
         for index, sentence in choice_problems(found):
             self.reader.add(problem("F027", sentence, items[index][0], hint="take another word"))
         return tuple(found), None, tuple(arms)

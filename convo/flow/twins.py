@@ -40,12 +40,16 @@ def with_twin(
 
 
 def texts_of(cards: CardReader, root: Node) -> dict[Path, Scalar]:
-    """Return the texts of a flow that people read, by their path in its file; labels of choices too."""
-    return {
-        path: leaf
-        for path, leaf in leaves(root)
-        if "tell" not in path and (leaf.position in cards.texts or _is_label(path))
-    }
+    """Return the texts of a flow that people read, by their path in its file; labels of choices too.
+
+    A choice of a plain list is named by its label, as in a twin: ``choices/Bill``.
+    """
+    found = {}
+    for path, leaf in leaves(root):
+        if "tell" not in path and (leaf.position in cards.texts or _is_label(path)):
+            listed = _is_label(path) and path[-2] == "choices" and isinstance(_at(root, path[:-1]), ListNode)
+            found[(*path[:-1], str(leaf)) if listed else path] = leaf
+    return found
 
 
 def _is_label(path: Path) -> bool:
@@ -104,6 +108,8 @@ class _Twin:
                     self._listed_words(key, value, here, base)
                 elif key == "choices" and isinstance(base, MapNode) and isinstance(value, MapNode):
                     self._choices(value, base, path)
+                elif key == "choices" and isinstance(base, MapNode) and isinstance(value, ListNode):
+                    self._choices_in_order(value, base, path)
                 elif isinstance(base, MapNode) and key in base:
                     self._walk(value, base[key], here)
                 elif isinstance(base, Scalar) and key in ("reply", "goto"):
@@ -160,7 +166,7 @@ class _Twin:
         self.cards.words.setdefault(key.position, {})[self.language] = matchers
 
     def _listed_words(self, key: Scalar, value: Node, path: Path, base: Node | None) -> None:
-        if not isinstance(base, MapNode) or key not in base:
+        if not isinstance(base, MapNode) or key not in base or base[key] == []:
             self._extra(key)
             return
         matchers = tuple(self._matchers(value))
@@ -196,6 +202,22 @@ class _Twin:
             self._add("F027", sentence, twin)
         self.cards.choices.setdefault(state.position, {})[self.language] = tuple(found)
 
+    def _choices_in_order(self, twin: ListNode, base: MapNode, path: Path) -> None:
+        """Read labels that are written as a plain list: each stands for the choice at its place."""
+        state = self.flow.states.get(path[1]) if len(path) == 2 else None
+        choices = state.question.choices if state is not None and state.question is not None else ()
+        if not all(isinstance(each, Scalar) for each in twin) or not choices:
+            self._add("F030", "there are no choices here to translate", twin)
+        elif len(twin) != len(choices):
+            message = f"{len(twin)} choices stand here, and {len(choices)} in {self.base.path}"
+            self._add("F030", message, twin)
+        else:
+            named = MapNode()
+            named.position = twin.position
+            for choice, label in zip(choices, twin, strict=True):
+                named[Scalar(choice.id, position=label.position)] = label
+            self._choices(named, base, path)
+
     def _matchers(self, value: Node) -> Iterator[Matcher]:
         for item in value if isinstance(value, ListNode) else [value]:
             if not isinstance(item, Scalar):
@@ -220,9 +242,9 @@ class _Twin:
 
     def _stale(self, root: MapNode) -> None:
         written = root.get(Scalar("translated"))
-        texts = texts_of(self.cards, self.base.root)
+        texts = {"/".join(path): text for path, text in texts_of(self.cards, self.base.root).items()}
         for key, value in written.items() if isinstance(written, MapNode) else ():
-            source = texts.get(tuple(key.split("/")))
+            source = texts.get(str(key))
             if source is not None and value != fingerprint(source):
                 message = f"'{key}' has changed in {self.base.path} since it was translated"
                 hint = f"now: {source.strip()[:60]}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
-from convo.cli import cli
+from convo.cli import cli, main
 from convo.flow.parse import load_flow
+from convo.testing import Phone
 
 FLOW = """flow: hello
 languages: [en, sw]
@@ -61,3 +63,61 @@ def test_a_twin_is_begun_filled_and_kept_up_to_date(tmp_path: Path) -> None:
     translate(str(flow), "sw", "--done")
     assert "0 to look at again" in translate(str(flow), "sw")
     assert not any("has changed" in each.message for each in load_flow(flow).warnings)
+
+
+LISTED = """\
+flow: topics
+languages: [en, es]
+states:
+  topic:
+    ask: What is it about?
+    choices: [Bill, Bus/Train]
+  done:
+    reply: Thank you.
+    end: complete
+"""
+
+
+@pytest.mark.parametrize("labels", ["[Factura, Autobús/Tren]", "{Bill: Factura, Bus/Train: Autobús/Tren}"])
+def test_choices_of_a_plain_list(labels: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow, twin = tmp_path / "topics.yaml", tmp_path / "topics.es.yaml"
+    flow.write_text(LISTED, encoding="utf-8")
+    assert main(["translate", str(flow), "es"]) == 0
+    assert "#       Bill: Bill" in twin.read_text(encoding="utf-8")
+    twin.write_text(
+        "translates: topics\nlanguage: es\nstates:\n  topic:\n    ask: ¿De qué se trata?\n"
+        f"    choices: {labels}\n  done:\n    reply: Gracias.\n",
+        encoding="utf-8",
+    )
+    capsys.readouterr()
+    assert main(["translate", str(flow), "es"]) == 0
+    assert "4 translated, 0 missing, 0 to look at again" in capsys.readouterr().out
+    assert main(["check", str(flow), "--strict"]) == 0
+    said = Phone(flow)
+    said.world.speak(said.number, "es")
+    said.send("hola").expect("¿De qué se trata? 1. Factura 2. Autobús/Tren")
+    said.send("autobús/tren").expect("Gracias.")
+    said.close()
+    flow.write_text(LISTED.replace("Bus/Train", "Bus/Tram"), encoding="utf-8")
+    if labels.startswith("["):
+        assert main(["check", str(flow), "--strict"]) == 0
+
+
+def test_a_list_of_choices_with_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow, twin = tmp_path / "topics.yaml", tmp_path / "topics.es.yaml"
+    flow.write_text(LISTED, encoding="utf-8")
+    twin.write_text(
+        "translates: topics\nlanguage: es\nstates:\n  topic:\n    choices: [Factura]\n", encoding="utf-8"
+    )
+    assert main(["check", str(flow)]) == 1
+    assert "1 choices stand here, and 2 in" in capsys.readouterr().out
+
+
+def test_words_beside_an_empty_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow, twin = tmp_path / "topics.yaml", tmp_path / "topics.es.yaml"
+    flow.write_text(LISTED.replace("    choices", "    optional: []\n    choices"), encoding="utf-8")
+    twin.write_text(
+        "translates: topics\nlanguage: es\nstates:\n  topic:\n    optional: SALTAR\n", encoding="utf-8"
+    )
+    assert main(["check", str(flow)]) == 1
+    assert "'optional' has nothing beside it" in capsys.readouterr().out
