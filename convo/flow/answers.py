@@ -200,6 +200,10 @@ def _ranged(word: str, source: Scalar, rest: str, spot: Scalar, kind: AnswerKind
         hint = f"did you mean '{word} {meant[1]} to {meant[2]}'?" if meant else _for_example(kind)
         if rest.startswith("to "):
             hint = f"did you mean '{word} up {rest}'?"
+        if other := re.fullmatch(
+            r"(after|before|over|under|more than|less than|max|min|at most|at least) (\S+)", rest
+        ):
+            hint = f"did you mean '{word} {_BOUNDS[other[1]]} {other[2]}'?"
         raise FlowError([_problem("A002", f"'{rest}' says no bounds", spot, hint, expected)])
     return AnswerSpec(
         word,
@@ -283,7 +287,10 @@ def _bound_problems(spec: AnswerSpec, kind: AnswerKind) -> list[Problem]:
             message = f"'{source}' is neither a {spec.kind} nor a name of data"
         else:
             continue
-        found.append(_problem("A002", message, spec.source, _for_example(kind)))
+        hint = _for_example(kind)
+        if in_time and re.fullmatch(r"[0-9]{1,4}[/.-][0-9]{1,2}[/.-][0-9]{1,4}", source):
+            hint = "a day is written year, month, day: 2026-12-31"
+        found.append(_problem("A002", message, spec.source, hint))
     if found or spec.low is None or spec.high is None:
         return found
     low, high = kind.bound(spec.low), kind.bound(spec.high)
@@ -334,6 +341,15 @@ def _part(source: Scalar, at: int, length: int) -> Scalar:
         return source
     where = Position(source.position.line, source.position.column + at + int(source.quoted))
     return Scalar(str(source)[at : at + length], where)
+
+
+_BOUNDS = {
+    **dict.fromkeys(("after", "over", "more than"), "above"),
+    **dict.fromkeys(("before", "under", "less than"), "below"),
+    **dict.fromkeys(("max", "at most"), "up to"),
+    **dict.fromkeys(("min", "at least"), "from"),
+}
+"""What people write for the words before a bound."""
 
 
 def _for_example(kind: AnswerKind) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -52,6 +53,9 @@ ActionsFile = Scalar | ActionFile | list[ActionFile]
 
 CALL_RESULTS = ("ok", "error", "timeout")
 """How a call can come out."""
+
+_ELSE = ("else", "otherwise", "default", "other")
+"""What people write for ``else``; only that itself, in small letters, is one."""
 
 
 @dataclass(slots=True)
@@ -132,10 +136,21 @@ class CardReader:
         if target in self.known:
             return str(target)
         hint = self.near_states(target)
-        if " " in target:
+        if meant := self._meant(target):
+            hint = f"write '{meant}'"
+        elif " " in target:
             hint = f"to say that, write below it: reply: {' '.join(target.split())[:40]}"
         self.add(problem("F012", f"{key} names '{target}', which is no state", target, hint=hint))
         return None
+
+    def _meant(self, target: Scalar) -> str:
+        """Return the state that is named with something around it, or with spaces for its _; else nothing."""
+        plain = "".join(
+            letter for letter in target if letter.isprintable() and (letter == " " or not letter.isspace())
+        )
+        plain = re.sub(r"^(?:->|=>|\u2192|goto\b:?|go to\b)\s*", "", plain.strip())
+        slug = re.sub(r"[\s-]+", "_", plain).casefold()
+        return next((each for each in self.known if slug == each.casefold() and each != target), "")
 
     def near_states(self, name: Scalar) -> str:
         """Return what to say of a name that is no state: the nearest one, and all where they are few."""
@@ -190,6 +205,9 @@ class CardReader:
                 about=about,
             )
         if isinstance(card, CallFile):
+            if re.search(r"[\s:/]", card.call):
+                hint = "a service is named here; its address stands in the configuration"
+                self.add(problem("F006", f"'{card.call}' is no name for a service", card.call, hint=hint))
             call = Call(str(card.call), self.assignments(card.given), save=self.saved(card.save))
             arms = self.goto(card.goto, following, outcomes=CALL_RESULTS)
             return State(
@@ -362,6 +380,12 @@ class CardReader:
                 if index + 1 < len(keys):
                     message, hint = "what stands below 'else' is never looked at", "put 'else' last"
                     self.add(problem("F014", message, keys[index + 1], hint=hint))
+            elif key.casefold() in _ELSE and key not in self.names and key not in (outcomes or ()):
+                self.add(problem("F025", f"'{key}' is no condition", key, hint="write 'else'"))
+            elif outcomes and key.isdigit():
+                hint = f"write the choice itself and not its number: {', '.join(outcomes)}"
+                self.add(problem("F025", f"'{key}' is none of the answers", key, hint=hint))
+                outcome = [*outcomes, str(key)][min(max(int(key), 1) - 1, len(outcomes))]
             elif outcomes is None or key in outcomes:
                 outcome = str(key)
                 test = self.outcome_test(key, saved)
@@ -381,7 +405,8 @@ class CardReader:
                 arms.append(replace(arm, outcome=outcome, outcome_test=test))
         told = {str(key) for key in keys} | {arm.outcome for arm in arms} | set(covered)
         all_told = bool(outcomes) and set(outcomes or ()) <= told
-        if "else" not in keys and keys and not (all_told or open_ended or outcomes is None):
+        has_else = any(key.casefold() in _ELSE for key in keys)
+        if not has_else and keys and not (all_told or open_ended or outcomes is None):
             message, hint = (
                 "a goto with conditions has to say where else to go",
                 "end the list with: else: NAME OF A STATE",

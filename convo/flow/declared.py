@@ -17,6 +17,16 @@ from convo.flow.reader import Scalar
 from convo.flow.template import parse_expression
 from convo.flow.values import Money, Type, Value, parse_duration, type_of
 
+_OTHER_WORDS = {
+    **dict.fromkeys(("string", "str", "word", "varchar"), "text"),
+    **dict.fromkeys(("int", "integer", "float", "decimal", "whole number", "numeric"), "number"),
+    **dict.fromkeys(("bool", "boolean", "yes/no", "yesno", "flag"), "yes or no"),
+    **dict.fromkeys(("datetime", "date and time", "timestamp", "date time"), "moment"),
+    **dict.fromkeys(("list", "choice", "array"), "choices"),
+    **dict.fromkeys(("currency", "price", "amount"), "money"),
+}
+"""What other tools call a type."""
+
 DECLARED_TYPES = tuple(kind for kind in Type if kind not in (Type.CHOICE, Type.HOURS))
 """The types that can be declared; a choice gets its type from its card, hours from `hours`."""
 
@@ -92,9 +102,9 @@ class _Datum:
         known = tuple(map(str, DECLARED_TYPES))
         if word in known:
             return Type(str(word))
-        self.problems.append(
-            problem("F005", f"'{word}' is no type", word, hint=nearest(word, known), expected=known)
-        )
+        other = _OTHER_WORDS.get(word.casefold())
+        hint = f"did you mean '{other}'?" if other else nearest(word, known)
+        self.problems.append(problem("F005", f"'{word}' is no type", word, hint=hint, expected=known))
         return None
 
     def _first(self, source: Scalar, kind: Type | None) -> Value | None:

@@ -103,13 +103,16 @@ def checked_pieces(
     return pieces
 
 
+_LOOKS_LIKE_A_NAME = re.compile(r"\{\s*(\w+)\s*\}|\$(\w+)|\$[(\[]\s*(\w+)\s*[)\]]|<(\w+)>|\[(\w+)\]|%(\w+)%")
+
+
 def forgotten(source: Scalar, pieces: Sequence[Piece], known: Mapping[str, object]) -> Iterator[Problem]:
-    """Yield a warning for each ``{name}`` or ``$name`` of a known name outside ``${ }``."""
+    """Yield a warning for each ``{name}``, ``$name`` and the like of a known name outside ``${ }``."""
     for piece in pieces:
         if piece.kind != "data":
             continue
-        for found in re.finditer(r"\{\s*(\w+)\s*\}|\$(\w+)", piece.text):
-            name = found[1] or found[2]
+        for found in re.finditer(_LOOKS_LIKE_A_NAME, piece.text):
+            name = found[found.lastindex or 0]
             if name in known:
                 yield problem_at(
                     "T014",
@@ -118,7 +121,8 @@ def forgotten(source: Scalar, pieces: Sequence[Piece], known: Mapping[str, objec
                     piece.offset + found.start(),
                     len(found[0]),
                     hint=f"write ${{{name}}} to send what '{name}' holds",
-                    severity=Severity.WARNING,
+                    # "Send JOIN <name>" may well be meant as it stands.
+                    severity=Severity.ADVICE if found[0][0] in "<[" else Severity.WARNING,
                 )
 
 
@@ -133,10 +137,43 @@ def unreadable(source: Scalar, offset: int, length: int, complaint: str) -> Prob
     for jinja, plain in _PLAIN_WORDS.items():
         complaint = complaint.replace(jinja, plain)
     complaint = complaint.replace("'end of the text'", "end of the text").rstrip(".")
-    message = f"this cannot be read: {complaint}"
+    signs = _signs(str(source), offset, word)
+    message = (
+        f"this cannot be read: '{signs}' is not expected here"
+        if signs in _SIGNS
+        else f"this cannot be read: {complaint}"
+    )
     hint = "a name or a value belongs here" if complaint.startswith("unexpected ") else ""
-    hint = "to compare write '=='" if word == "=" else hint
-    return problem_at("T001", message, source, offset, length, hint=hint)
+    return problem_at(
+        "T001", message, source, offset, length, hint=_instead(str(source), offset, word) or hint
+    )
+
+
+def _signs(text: str, offset: int, word: str) -> str:
+    """Return a sign with those that cling to it."""
+    before = re.search(r"[=<>|!]*$", text[:offset])
+    after = text[offset + 1 : offset + 2]
+    return (before[0] if before else "") + word + (after if word == "=" and after in ("<", ">") else "")
+
+
+def _instead(text: str, offset: int, word: str) -> str:
+    """Return what to write instead of what an expression goes wrong at, or nothing."""
+    if (signs := _signs(text, offset, word)) in _SIGNS:
+        return f"write {_SIGNS[signs]}"
+    if word == "=":
+        return "to compare write '=='"
+    if word in _WORDS:
+        return _WORDS[word]
+    if (
+        re.search(r"\b(is|more|less|greater|smaller|bigger|equal|than)\b", text[:offset])
+        or word in _COMPARING
+    ):
+        return "compare with < <= > >= == or !="
+    if re.fullmatch(r"[^\W\d]\w*(\s+[^\W\d]\w*)+[.!?]?", text):
+        return f"a text stands in quotes: '{text}'"
+    if re.search(r"[^\W\d]\w*\s+$", text[:offset]) and word.isidentifier():
+        return "a name has no spaces: write _ instead, and a text in quotes"
+    return ""
 
 
 def _refuse(
@@ -296,7 +333,42 @@ _INSTEAD = {
     "&": "write 'and'",
     "?": "write 'a if condition else b'",
     "\\": "a backslash belongs into quotes",
+    "\u2264": "write '<='",
+    "\u2265": "write '>='",
+    "\u2260": "write '!='",
+    "\u00d7": "write '*'",
+    "\u00f7": "write '/'",
+    **dict.fromkeys("\u2012\u2013\u2014\u2212", "write '-'"),
+    **dict.fromkeys("\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb", "type straight quotes: ' or \""),
 }
+_SIGNS = {
+    "=>": "'>='",
+    "=<": "'<='",
+    "<>": "'!='",
+    "||": "'or'",
+    "===": "'=='",
+    "!==": "'!='",
+}
+_WORDS = {
+    "open": "write 'is open'",
+    "set": "write 'is set'",
+    "contains": "a text is compared as a whole; to look into one, write a trigger 'pattern …'",
+    "between": "write it as two: low <= name and name <= high",
+    "equals": "write '=='",
+}
+_COMPARING = (
+    "more",
+    "less",
+    "greater",
+    "smaller",
+    "bigger",
+    "equal",
+    "than",
+    "over",
+    "under",
+    "above",
+    "below",
+)
 _PLAIN_WORDS = {
     "end of print statement": "}",
     "end of statement block": "%}",

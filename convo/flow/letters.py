@@ -24,6 +24,26 @@ def not_utf8(content: bytes, start: int) -> Problem:
     return Problem("Y002", "the file is not UTF-8 text from here on", Position(line, column), hint=hint)
 
 
+def no_text(content: bytes) -> Problem | None:
+    """Return the problem of a file that is something else than UTF-8 text from its first bytes on."""
+    hint = "save the file as UTF-8 in your editor"
+    # Every other byte of Latin letters is NUL there; a file that only has some is told of each.
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff") or content[:400].count(0) * 3 > len(content[:400]):
+        return Problem("Y002", "the file is UTF-16 and not UTF-8 text", Position(1, 1), hint=hint)
+    for begin, what in _DOCUMENTS.items():
+        if content.startswith(begin):
+            hint = "save it as plain text (UTF-8), with a name that ends in .yaml"
+            return Problem("Y002", f"the file is {what} and no plain text", Position(1, 1), hint=hint)
+    return None
+
+
+_DOCUMENTS = {
+    b"{\\rtf": "a document of a word processor (RTF)",
+    b"PK\x03\x04": "a document of a word processor, or a ZIP file,",
+    b"%PDF": "a PDF document",
+}
+
+
 def letter_problems(lines: list[str], most: int) -> tuple[list[Problem], bool]:
     """Return what is wrong letter by letter, one problem a line, and whether the rest still has its shape."""
     problems: list[Problem] = []

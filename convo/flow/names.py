@@ -195,7 +195,7 @@ def check_bounds(contents: Contents, types: Mapping[str, Type], doubtful: set[st
         if name in doubtful and kind is None:
             continue
         if kind is None:
-            hint = nearest(name, types)
+            hint = "write 'date above today'" if name == "tomorrow" else nearest(name, types)
             yield problem("F025", f"nothing sets '{name}', which bounds this answer", spec.source, hint=hint)
         elif kind is not wanted and not {kind, wanted} <= {Type.NUMBER, Type.MONEY}:
             message = f"'{name}' is a {kind} and cannot bound an answer that is a {wanted}"

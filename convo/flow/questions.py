@@ -28,7 +28,7 @@ from convo.flow.model import (
     State,
 )
 from convo.flow.naming import name_problem, reserved_problem
-from convo.flow.problems import FlowError, Severity, nearest
+from convo.flow.problems import FlowError, Problem, Severity, nearest
 from convo.flow.reader import Scalar
 from convo.flow.template import Expression, Template, parse_expression, parse_template
 from convo.flow.times import duration_of, durations_of
@@ -187,7 +187,7 @@ class _Reading:
             if isinstance(source, list):
                 found.append(ChoiceSpec(str(key), str(key)))
                 continue
-            self.reader.add(name_problem(key, "a choice"))
+            self.reader.add(_number_problem(key) or name_problem(key, "a choice"))
             if isinstance(item, ChoiceFile):
                 label = str(item.label if item.label is not None else key)
                 found.append(ChoiceSpec(str(key), label, self._words(item.also)))
@@ -202,6 +202,8 @@ class _Reading:
                 twice = problem("F027", message, items[index][0], hint=hint)
                 self.reader.add(replace(twice, severity=Severity.WARNING))
         for index, sentence in choice_problems(found):
+            if items[index][0].isdigit():
+                continue  # told already
             self.reader.add(problem("F027", sentence, items[index][0], hint="take another word"))
         return tuple(found), None, tuple(arms)
 
@@ -352,6 +354,13 @@ _FOR_EXAMPLE = {"optional": "SKIP", "back": "BACK"}
 _BELONGS_TO = {"out_of_tries": "tries", "reminder": "remind", "no_answer": "no_answer_after"}
 CAN_BE_OFF = ("tries", "remind", "no_answer_after", "optional", "back")
 """Keys of ``every_question`` of which a question takes nothing by saying ``off``."""
+
+
+def _number_problem(key: Scalar) -> Problem | None:
+    if not key.isdigit():
+        return None
+    hint = "the numbers are written by themselves: write a list, '- Town', or a word before it, 'town: Town'"
+    return problem("F006", f"'{key}' is no name for a choice", key, hint=hint)
 
 
 def _is_off(written: Scalar | list[Scalar] | None) -> bool:

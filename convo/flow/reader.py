@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from convo.flow.letters import STRANGE, letter_problems, not_utf8
+from convo.flow.letters import STRANGE, letter_problems, no_text, not_utf8
 from convo.flow.nodes import Document, ListNode, MapNode, Node, Scalar
 from convo.flow.problems import FlowError, Position, Problem
 from convo.flow.syntax import BACKSLASH, LOOK_AROUND, MAX_DEPTH, TOO_DEEP, Trouble, advise, line_above
@@ -25,6 +25,7 @@ from convo.flow.syntax import BACKSLASH, LOOK_AROUND, MAX_DEPTH, TOO_DEEP, Troub
 MAX_BYTES = 128_000
 """Some 2,000 questions: what is read and understood within a second, also without libyaml."""
 MAX_TEXT = 2_000
+NO_VALUE = "write a value, or delete the key; what belongs to it stands below it, two spaces further in"
 MAX_NODES = 30_000
 MAX_PROBLEMS = 100
 
@@ -85,6 +86,8 @@ def read_text(text: str | bytes, path: str = "", *, pure: bool = False, strict: 
         raise FlowError(
             [Problem("Y012", f"the file is longer than {MAX_BYTES // 1000} KB", _TOP, hint=hint, path=path)]
         )
+    if foreign := no_text(content):
+        raise FlowError([foreign.located(path, [])])
     try:
         decoded = content.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
@@ -128,6 +131,7 @@ class _Reading:
         self.dropped: list[Node] = []
         # The plain text read last: what a syntax error is often about.
         self.last: tuple[int, int] = (0, 0)
+        self.quoted: tuple[int, int, int, int] = (0, 0, 0, 0)
         loader: Any = yaml.SafeLoader if pure else getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         self.events: Iterator[Any] = yaml.parse(text, Loader=loader)
 
@@ -235,6 +239,9 @@ class _Reading:
             before = self.lines[line][:column].rstrip()
             if not isinstance(key, Scalar) or _is_empty(key) or before.endswith("?"):
                 hint = "write 'key: value'; quote a text that begins with '?'"
+                if isinstance(key, ListNode) and all(isinstance(each, Scalar) for each in key):
+                    words = _short(", ".join(map(str, key)))
+                    hint = f"several words stand with commas and without brackets: {words}:"
                 self.whole = False
                 self.report("Y014", "a key has to be a text in front of a ':'", line, column, 1, hint)
             if isinstance(key, Scalar) and key == "<<" and not key.quoted:
@@ -279,7 +286,7 @@ class _Reading:
         """Report a value that is missing."""
         if re.search(r"(^|\s)#", self.lines[line][column:]):
             hint = "what follows '#' is a comment: quote a text that begins with '#'"
-        self.report("Y010", message, line, column, event, hint or "write a value, or delete the key")
+        self.report("Y010", message, line, column, event, hint or NO_VALUE)
 
     def scalar(self, event: Any, where: Position, marked: bool) -> Scalar:
         """Return the text of a scalar event."""
@@ -306,6 +313,8 @@ class _Reading:
             self.report(
                 "Y010", f"no text below '{event.style}'", line, column, 1, "indent the text below its key"
             )
+        if event.style in ("'", '"'):
+            self.quoted = (line, column, end.line, end.column)
         if not quoted and text:
             self.last = (line, column)
             self.comment(end.line, end.column)
@@ -337,7 +346,9 @@ class _Reading:
         if spot is None or start is None:
             self.report("Y005", "this cannot be read as YAML", 0, 0, 1, LOOK_AROUND)
             return
-        trouble = Trouble(said, start.line, start.column, spot.line, spot.column, self.last, self.lines)
+        trouble = Trouble(
+            said, start.line, start.column, spot.line, spot.column, self.last, self.lines, self.quoted
+        )
         last_line = line_above(self.lines, spot.line)
         if any(each.code == "Y013" and each.position.line == last_line + 1 for each in self.problems):
             return  # The text went on below its comment: one mistake, told already.

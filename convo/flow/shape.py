@@ -70,7 +70,7 @@ def shape_of(root: object) -> Shaped:
         spots = [_Spot.of(node, wrong) for wrong in file]
         if not told:
             # Later rounds only find what leaving things out has brought about.
-            problems += [spot.problem() for spot in spots]
+            problems += [spot.problem() for spot in spots if not _follows(spot, spots)]
             told = True
         cuts = {spot.path for spot in spots}
         if () in cuts:
@@ -141,11 +141,22 @@ class _Spot:
             tags = str(context.get("expected_tags", ""))
             wanted = _EXPECTED.get(kind) or " or ".join(SHAPES[tag] for tag in SHAPES if tag in tags)
             message = f"{wanted} belongs here, not {SHAPES[kind_of(self.node)]}"
-            return problem("F004", message, here, hint=self._dashes() or _FOR_EXAMPLE.get(str(self.key), ""))
+            return problem("F004", message, here, hint=self._shape_hint())
         known = tuple(filter(None, str(context.get("known", "")).split(",")))
         spot = self.key if self.key is not None and (kind == "F003" or self.name == "[key]") else here
-        hint = self._dashes() if kind == "F004" else ""
+        hint = self._shape_hint() if kind == "F004" else ""
         return problem(kind, self.error["msg"], spot, hint=hint, expected=known)
+
+    def _shape_hint(self) -> str:
+        """Return what to write where a text, a list or a mapping stands in place of another."""
+        key = str(self.key)
+        if len(self.path) == 2 and self.path[0] == "states" and key in CARD_KEYS:
+            return f"'{key}' is a key of a state: it stands below the state's name, two spaces further in"
+        if self.path and isinstance(self.path[-1], int) and isinstance(self.node, Scalar):
+            return "a list holds actions here, such as '- reply: Hello.'; one state stands without brackets"
+        if isinstance(self.node, ListNode) and key == "goto" and any(_has_if(each) for each in self.node):
+            return "write a line for each condition, without dashes: 'age > 60: old', and last 'else: young'"
+        return self._dashes() or _FOR_EXAMPLE.get(key, "")
 
     def _dashes(self) -> str:
         """Return advice where dashes stand before keys, or keys behind dashes."""
@@ -161,10 +172,29 @@ class _Spot:
         hint = nearest(key, keys)
         if issubclass(model, CardFile) and key in CARD_KEYS:
             hint = _belonging(key, model)
+        elif meant := self.meant:
+            hint = f"did you mean '{meant}'?"
         elif not hint and issubclass(model, CardFile):
             hint = nearest(key, CARD_KEYS)
         expected = () if hint else keys
         return problem("F001", f"unknown key '{key}' {_PLACES[model]}", key, hint=hint, expected=expected)
+
+    @property
+    def meant(self) -> str:
+        """The key of this language that another word for it stands for, or nothing."""
+        keys = CARD_KEYS if issubclass(self.model, CardFile) else keys_of(self.model)
+        words = _OTHER_WORDS.get(str(self.key).casefold().replace("_", " ").replace("-", " "), ())
+        return next((word for word in words if word in keys), "")
+
+    @property
+    def makes(self) -> str:
+        """The key that would have made the card another one, had it been written right; else nothing."""
+        if self.error["type"] != "extra_forbidden" or not issubclass(self.model, CardFile):
+            return ""
+        found = self.meant or nearest(str(self.key), CARD_KEYS).removeprefix("did you mean '").removesuffix(
+            "'?"
+        )
+        return found if any(found == tag for tag, _ in CARDS) else ""
 
     @property
     def model(self) -> type[Shape]:
@@ -186,8 +216,28 @@ class _Spot:
 STEP: tuple[str, type[CardFile]] = ("", StepFile)
 
 
+def _follows(spot: _Spot, spots: list[_Spot]) -> bool:
+    """Return whether a key is only unknown because the one beside it that makes the card is misspelt."""
+    if spot.error["type"] != "extra_forbidden" or spot.key is None or spot.makes:
+        return False
+    return any(
+        other.holder is spot.holder and other.makes and str(spot.key) in keys_of(dict(CARDS)[other.makes])
+        for other in spots
+    )
+
+
+def _has_if(node: object) -> bool:
+    return isinstance(node, MapNode) and "if" in node
+
+
 def _belonging(key: Scalar, model: type[Shape]) -> str:
     """Return which cards a key belongs to that this one does not have."""
+    if key == "end":
+        return "an end is a state of its own: name it under 'goto'"
+    if key == "goto" and model is CommandFile:
+        return (
+            "what waits goes on by its words and times: BYE: STATE under 'triggers', 5m: STATE under 'after'"
+        )
     if key == "goto" and model is EndCardFile:
         return "it ends here: leave out 'end', or 'goto'"
     owners = dict.fromkeys(f"'{tag}'" for tag, card in CARDS if key in keys_of(card))
@@ -201,7 +251,55 @@ def _belonging(key: Scalar, model: type[Shape]) -> str:
 _FOR_EXAMPLE = {
     "tell": 'for example: tell: {nurse: "Please call."}, and under people the number of the nurse',
     "goto": "a state; or lines below it, such as 'age > 60: old' and last 'else: young'",
+    "set": "for example: set: {visits: visits + 1}",
+    "with": "for example: with: {stop: stop}",
+    "after": "for example: after: {24h: STATE}",
+    "at": 'for example: at: {"08:00": STATE}',
+    "people": "for example: people: {nurse: +61400000009}",
+    "data": "for example: data: {score: 0}",
+    "hours": "for example: hours: {office: mon-fri 09:00 to 17:00}",
+    "triggers": "for example, on a line below: 'YES: STATE'",
+    "anywhere": "for example, on a line below: 'HELP: STATE'",
+    "choices": "for example: choices: [Red, Blue]",
+    "keywords": "for example: keywords: [PARK, PAY]",
+    "reply": "for example: reply: Thank you.",
+    "answer": "for example: answer: yes or no; to choose from a list: choices: [Red, Blue]",
+    "moved": "for example: moved: {old_name: new_name}",
+    "texts": "for example: texts: {apology: Sorry.}",
 }
+
+_OTHER_WORDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("question", "prompt", "asks"), ("ask",)),
+    **dict.fromkeys(("text", "message", "msg", "say", "says", "send", "sms", "body"), ("reply",)),
+    **dict.fromkeys(("response", "respond", "replies", "print", "output"), ("reply",)),
+    **dict.fromkeys(("next", "next state", "then", "go", "jump", "transition", "move", "to"), ("goto",)),
+    **dict.fromkeys(("transitions", "commands", "words", "on", "events", "inputs"), ("triggers",)),
+    **dict.fromkeys(("option", "options", "answers", "values", "menu", "select"), ("choices",)),
+    **dict.fromkeys(("validate", "validation", "valid", "expect", "input", "kind"), ("answer", "type")),
+    **dict.fromkeys(("error", "invalid", "wrong", "on error", "retry text", "error message"), ("sorry",)),
+    **dict.fromkeys(("retries", "retry", "max tries", "attempts", "max retries"), ("tries",)),
+    **dict.fromkeys(("timeout", "expire", "expires", "expires after"), ("no_answer_after", "after")),
+    **dict.fromkeys(("reminders", "remind after", "reminder after"), ("remind",)),
+    **dict.fromkeys(("variables", "vars", "variable", "fields"), ("data",)),
+    **dict.fromkeys(("default", "initial value", "value"), ("first",)),
+    **dict.fromkeys(("name", "title", "id"), ("flow", "label")),
+    **dict.fromkeys(("description", "comment", "note", "notes", "desc"), ("about",)),
+    **dict.fromkeys(("timezone", "time zone", "tz"), ("zone",)),
+    **dict.fromkeys(("initial", "initial state", "begin", "first state"), ("start",)),
+    **dict.fromkeys(("global", "always", "everywhere", "global triggers"), ("anywhere",)),
+    **dict.fromkeys(("finish", "exit", "stop", "final", "final state", "close"), ("end",)),
+    **dict.fromkeys(("condition", "when", "only if"), ("if",)),
+    **dict.fromkeys(("store", "save as", "store as", "variable name"), ("save",)),
+    **dict.fromkeys(("assign", "update", "remember"), ("set",)),
+    **dict.fromkeys(("steps", "nodes", "cards"), ("states",)),
+    **dict.fromkeys(("notify", "sms to", "send to", "forward"), ("tell",)),
+    **dict.fromkeys(("aliases", "alias", "synonyms", "other words"), ("also",)),
+    **dict.fromkeys(("multiple", "multi"), ("many",)),
+    **dict.fromkeys(("service", "url", "http", "request", "api"), ("call",)),
+    **dict.fromkeys(("subflow", "sub flow", "include", "flow"), ("run",)),
+    **dict.fromkeys(("help",), ("hint",)),
+}
+"""What other tools and other people call a key, and the keys that are meant, where they may stand."""
 
 CARD_KEYS = frozenset(key for _, card in (*CARDS, STEP) for key in keys_of(card))
 """Every key that some card has: a mistyped one may have made the wrong card."""

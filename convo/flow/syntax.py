@@ -14,7 +14,7 @@ class Trouble:
     """A syntax error as the parser tells it; lines and columns count from 0.
 
     ``start`` is where the thing began that could not be read, ``spot`` where the parser gave up,
-    ``last`` where the unquoted text before it began.
+    ``last`` where the unquoted text before it began, ``quoted`` from where to where the quoted one went.
     """
 
     said: str
@@ -24,6 +24,7 @@ class Trouble:
     column: int
     last: tuple[int, int]
     lines: list[str]
+    quoted: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
     def before(self) -> str:
@@ -61,6 +62,9 @@ def advise(at: Trouble) -> Advice:
     if "simple key" in at.said:
         return _colon_missing(at.lines, at.start_line)
     if "quoted scalar" in at.said or "double-quoted" in at.said:
+        if _comma_within(at):
+            message = "this quote closes nothing: between brackets in one line a comma ends the value"
+            return ("Y005", message, *start, 1, _OWN_LINES)
         if "end of stream" in at.said or "document" in at.said:
             hint = "close it with the same quote; inside '…' a ' is written twice"
             return ("Y005", f"the quote {at.opening} that opens here is never closed", *start, 1, hint)
@@ -121,6 +125,13 @@ def _colon_missing(lines: list[str], line: int) -> Advice:
     return ("Y005", "a key without its colon", line, column, len(text.strip()), hint)
 
 
+def _comma_within(at: Trouble) -> bool:
+    """Say whether the quote at the start ends a text whose comma has ended the value before it."""
+    front = at.lines[at.start_line][: at.start_column]
+    opens = max(front.rfind("{"), front.rfind("["))
+    return opens >= 0 and front.count(at.opening, opens) % 2 == 1 and "," in front[front.rfind(at.opening) :]
+
+
 def _advice_on_brackets(at: Trouble) -> Advice:
     """Something went wrong between brackets."""
     if at.letter == "{" and at.before.endswith("$"):
@@ -138,6 +149,11 @@ def _advice_on_blocks(at: Trouble) -> Advice:
     spot = (at.line, at.column)
     front = at.before.rstrip()
     if front.endswith(("'", '"')):
+        line, column, end_line, end_column = at.quoted
+        if line < end_line == at.line and end_column == len(front):
+            message = f"the quote {front[-1]} that opens here is closed only in line {end_line + 1}"
+            hint = "close it where the text ends"
+            return ("Y005", message, line, column, max(1, len(at.lines[line].rstrip()) - column), hint)
         hint = "put the whole text in one pair of quotes; inside '…' a ' is written twice"
         return ("Y005", "the text goes on after its closing quote", *spot, 1, hint)
     if front.endswith(("}", "]")):

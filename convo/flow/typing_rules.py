@@ -55,6 +55,10 @@ def advice(sign: str, left: Type, right: Type) -> str:
     """Return a hint for a pair of types that does not go together, or nothing."""
     if sign == "+" and (left is Type.TEXT or right is Type.TEXT):
         return "texts are joined with ~"
+    if {left, right} == {Type.YES_NO, Type.TEXT}:
+        return "yes and no stand without quotes"
+    if {left, right} & {Type.DATE, Type.MOMENT} and Type.NUMBER in (left, right) and sign in ("+", "-"):
+        return "a time is added as a duration: 1d is a day, 2h are two hours"
     if {left, right} <= {Type.DATE, Type.MOMENT} and left is not right:
         return "a date has no time of day, a moment has one"
     return ""

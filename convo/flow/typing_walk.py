@@ -36,6 +36,7 @@ class Walk:
         self.spans = spans
         self.problems: list[Problem] = []
         self.types: Mapping[str, Type] = {}
+        self.beside_text: set[int] = set()
 
     def fence(self, tree: Node) -> list[Problem]:
         """Return a problem for everything in the tree that the language does not have."""
@@ -97,7 +98,8 @@ class Walk:
     def _fence_test(self, node: Node) -> None:
         if node.name not in TESTS:
             known = [f"is {test}" for test in TESTS]
-            self._report("T009", f"there is no test 'is {node.name}'", node, expected=known)
+            hint = "write 'is not set'" if node.name.casefold() in _EMPTY else ""
+            self._report("T009", f"there is no test 'is {node.name}'", node, hint, known)
         elif type(node.node).__name__ != "Name" or node.args:
             self._report("T009", f"'is {node.name}' goes after a name", node)
 
@@ -131,7 +133,15 @@ class Walk:
         if found is None:
             hint, known = nearest(node.name, self.types), sorted(self.types)
             expected = () if hint or len(known) > MOST_LISTED else known
-            if not hint and node.name == self.source:
+            if node.name in ("value", "message"):
+                hint = (
+                    "it is what this very step took from a text: keep it under another name with 'set' there"
+                )
+            elif node.name.casefold() in _EMPTY:
+                hint, expected = "for what has no value ask 'name is set' or 'name is not set'", ()
+            elif id(node) in self.beside_text and not hint.endswith(f"'{node.name}'?"):
+                hint, expected = f"a text stands in quotes: '{node.name}'", ()
+            elif not hint and node.name == self.source:
                 hint = f"if it is meant as a text, put it in quotes: '{node.name}'"
             self._report("T010", f"nothing sets '{node.name}'", node, hint, expected)
         return found
@@ -181,6 +191,9 @@ class Walk:
         return Type.YES_NO
 
     def _compared(self, left: Node, right: Node, *, ordered: bool) -> None:
+        for one, other in ((left, right), (right, left)):
+            if type(one).__name__ == "Name" and self.types.get(one.name) in (Type.TEXT, Type.CHOICE):
+                self.beside_text.add(id(other))
         first, second = self._infer(left), self._infer(right)
         if first is Type.TIME:
             second = self._clock(right, second)
@@ -340,6 +353,7 @@ _RULES: dict[str, Callable[[Walk, Node], Type | None]] = {
     "If": Walk._branches,
 }
 _ALLOWED = {*_RULES, *BINARY_NODES, "Template", "Output", "TemplateData", "Operand", "List", "Tuple"}
+_EMPTY = ("none", "null", "nil", "undefined", "empty", "unset", "missing")
 MOST_LISTED = 20
 """So many known names are listed where none is like the one that was written."""
 _INSTEAD = {

@@ -140,6 +140,81 @@ MISTAKES = [
     # what check looks for
     ("    end: complete\n", "", "C019  advice: 'done' says something and goes on to the end 'gave_up'"),
     ("    optional: []\n", "", "it leaves the answer open: end the 'goto' with 'else: STATE'"),
+    # quotes and brackets
+    (
+        "ask: How old are you?",
+        'ask: "How old are you?',
+        '21:10  Y005  the quote " that opens here is closed only',
+    ),
+    (
+        "set: {visits: visits + 1}",
+        "set: {visits: visits + 1, said: said ~ 'a, '}",
+        "between brackets in one line a comma ends the value",
+    ),
+    (
+        "    choices:\n      town: Town",
+        "    choices:\n    town: Town",
+        "stands below it, two spaces further in",
+    ),
+    ("BYE: done", "[BYE, QUIT]: done", "several words stand with commas and without brackets: BYE, QUIT:"),
+    # keys of other tools, and of other places
+    ("    ask: How old", "    question: How old", "did you mean 'ask'?"),
+    ("    reply: Let us", "    message: Let us", "did you mean 'reply'?"),
+    ("    choices:", "    options:", "did you mean 'choices'?"),
+    ("    hint: Or", "    next: gave_up\n    hint: Or", "did you mean 'goto'?"),
+    ("    sorry: Please", "  sorry: Please", "'sorry' is a key of a state: it stands below the state's name"),
+    ("    hint: Or send SKIP.\n", "    end: x\n", "an end is a state of its own"),
+    ("set: {visits: visits + 1}", "set: visits = visits + 1", "for example: set: {visits: visits + 1}"),
+    ("    after:\n      72h: done", "    after: 72h", "for example: after: {24h: STATE}"),
+    ("BYE: done", "BYE: [done, age]", "one state stands without brackets"),
+    ("answer: yes or no", "answer: [yes, no]", "to choose from a list: choices: [Red, Blue]"),
+    ("data: {visits: 0}", "data: {visits: 0, seen: {type: string}}", "did you mean 'text'?"),
+    ("data: {visits: 0}", "data: {visits: 0, seen: {type: datetime}}", "did you mean 'moment'?"),
+    # going on
+    ("BYE: done", "BYE: gave up", "write 'gave_up'"),
+    ("BYE: done", "BYE: -> done", "write 'done'"),
+    ("BYE: done", "BYE: Done", "write 'done'"),
+    ("BYE: done", "BYE: done\u00a0", "write 'done'"),
+    ("      else: idle", "      otherwise: idle", "write 'else'"),
+    ("      else: idle", "      Else: idle", "write 'else'"),
+    (
+        "      rating <= 2: comment\n      else: idle",
+        "      - if: rating <= 2\n        goto: comment\n      - goto: idle",
+        "write a line for each condition, without dashes",
+    ),
+    (
+        "river: Riverside\n",
+        "river: Riverside\n    goto: {1: agree, 2: done}\n",
+        "not its number: town, river",
+    ),
+    (
+        "      town: Town\n      river: Riverside",
+        "      1: Town\n      2: Riverside",
+        "written by themselves",
+    ),
+    # expressions and texts
+    ("rating <= 2", "rating =< 2", "write '<='"),
+    ("rating <= 2", "rating \u2264 2", "write '<='"),
+    ("rating <= 2", "rating <> 2", "write '!='"),
+    ("rating <= 2", "rating == 1 || rating == 2", "write 'or'"),
+    ("rating <= 2", "rating is less than 3", "compare with < <= > >= == or !="),
+    ("rating <= 2", "rating between 1 and 2", "low <= name and name <= high"),
+    ("if: visits > 3", "if: clinic == town", "a text stands in quotes: 'town'"),
+    ("if: visits > 3", "if: comment == null", "ask 'name is set' or 'name is not set'"),
+    ("if: visits > 3", "if: comment is none", "write 'is not set'"),
+    ("if: visits > 3", "if: agree == 'yes'", "yes and no stand without quotes"),
+    ("if: visits > 3", "if: clinic == \u2018town\u2019", "type straight quotes"),
+    ("set: {visits: visits + 1}", "set: {status: all good}", "a text stands in quotes: 'all good'"),
+    ("set: {visits: visits + 1}", "set: {seen: today + 1}", "1d is a day"),
+    ("set: {visits: visits + 1}", "set: {seen: now, visits: visits + 1}\n          goto: later", "F012"),
+    ("reply: Thank you!", "reply: Thank you for ${value}!", "keep it under another name with 'set'"),
+    ("${visits} times", "<visits> times", "T014  advice: '<visits>' is sent as it stands"),
+    ("${visits} times", "%visits% times", "T014  warning: '%visits%' is sent as it stands"),
+    ("${visits} times", "${my visits} times", "a name has no spaces"),
+    # answers
+    ("number 18 to 110", "date after today", "did you mean 'date above today'?"),
+    ("number 18 to 110", "date from tomorrow", "write 'date above today'"),
+    ("number 18 to 110", "date 1/1/2026 to today", "a day is written year, month, day: 2026-12-31"),
     # what is declared
     ("country: KE", "country: UK", "write 'GB'"),
     ("country: KE", "country: XX", "'XX' is no country"),
@@ -221,3 +296,31 @@ def test_a_game_that_counts_down_is_played_to_its_end(
 ) -> None:
     code, said = checked(NIM, tmp_path, capsys)
     assert (code, said.count("\n")) == (0, 1), said
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (BASE.encode("utf-16"), "the file is UTF-16 and not UTF-8 text"),
+        (BASE.encode("utf-16-le"), "the file is UTF-16 and not UTF-8 text"),
+        (b"{\\rtf1\\ansi flow: base}", "a document of a word processor (RTF)"),
+        (b"PK\x03\x04\x14\x00", "a document of a word processor, or a ZIP file"),
+    ],
+    ids=["utf-16", "utf-16-le", "rtf", "zip"],
+)
+def test_a_file_that_is_no_text(
+    content: bytes, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = checked(content, tmp_path, capsys)
+    assert code == 1
+    assert told in said
+    assert said.count("base.yaml") == 1
+
+
+@pytest.mark.parametrize("word", ["question", "askk", "Ask"])
+def test_one_misspelt_key_is_one_problem(
+    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, said = checked(wrong("    ask: How old", f"    {word}: How old"), tmp_path, capsys)
+    assert said.endswith("1 file: 1 error, 0 warnings\n")
+    assert "did you mean 'ask'?" in said
