@@ -144,7 +144,7 @@ MISTAKES = [
     (
         "ask: How old are you?",
         'ask: "How old are you?',
-        '21:10  Y005  the quote " that opens here is closed only',
+        '22:10  Y005  the quote " that opens here is closed only',
     ),
     (
         "set: {visits: visits + 1}",
