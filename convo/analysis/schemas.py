@@ -31,6 +31,8 @@ _ANSWER = {
 """What may stand beside the type of an answer."""
 
 _NUMBER = r"\+\d{5,15}"
+_WHO = rf"({_NUMBER}|[A-Za-z]\w*)"
+"""Somebody in a transcript: a number, or one of the people of the flow."""
 _TEXT: Schema = {"type": ["string", "number", "boolean"]}
 _TEXTS: Schema = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 
@@ -102,16 +104,18 @@ def tests_schema() -> Schema:
         "maxProperties": 2,
         "properties": _steps(),
         "patternProperties": {
-            rf"^from {_NUMBER}$": {**_TEXT, "description": "Somebody else writes."},
-            r"^(us )?to (\+\d{5,15}|[A-Za-z]\w*)$": {
+            rf"^from {_WHO}$": {**_TEXT, "description": "Somebody else writes."},
+            rf"^(us )?to {_WHO}$": {
                 **_TEXT,
                 "description": "The next message to somebody else, whole.",
             },
-            r"^us (starts|contains|like) to (\+\d{5,15}|[A-Za-z]\w*)$": {
+            rf"^us (starts|contains|like) to {_WHO}$": {
                 **_TEXT,
                 "description": "The next message to somebody else.",
             },
-            rf"^({'|'.join(OF_SOMEBODY)}) (of )?{_NUMBER}$": {"description": "The same, of somebody else."},
+            rf"^({'|'.join(OF_SOMEBODY)}) (of {_WHO}|{_NUMBER})$": {
+                "description": "The same, of somebody else."
+            },
         },
         "additionalProperties": False,
     }
@@ -172,7 +176,7 @@ def _steps() -> Schema:
             "items": {
                 "type": "object",
                 "properties": {"them": _TEXT, "sent": _TEXT},
-                "patternProperties": {rf"^from {_NUMBER}$": _TEXT},
+                "patternProperties": {rf"^from {_WHO}$": _TEXT},
                 "additionalProperties": False,
             },
         },

@@ -18,6 +18,7 @@ from convo.analysis.transcripts_model import (
     Text,
     Transcripts,
 )
+from convo.flow.cards import CALL_RESULTS
 from convo.flow.parse import load_flow
 from convo.flow.problems import FlowError, Position, Problem, nearest
 from convo.flow.reader import Document, ListNode, MapNode, Node, Scalar, read_file
@@ -65,14 +66,18 @@ class _Reading:
             if isinstance(name, Scalar):
                 flow = self._flow()
                 if not flow.is_file():
-                    self._problem("X005", f"there is no flow file {flow.name} beside this file", name)
+                    names = [each.stem for each in flow.parent.glob("*.yaml") if "." not in each.stem]
+                    hint = nearest(name.removesuffix(".yaml"), names)
+                    self._problem("X005", f"there is no flow file {flow.name} beside this file", name, hint)
             else:
                 self._problem("X002", "'tests: NAME' has to say which flow is tested", root.position)
             written = root.get(Scalar("cases"))
             if isinstance(written, MapNode):
                 cases = [self._case(key, value) for key, value in written.items()]
             else:
-                self._problem("X002", "'cases' has to hold the chats, each under a name", root.position)
+                at = root.position if written is None else written.position
+                hint = "write each as 'a name:', and its steps below it, each with '- '"
+                self._problem("X002", "'cases' has to hold the chats, each under a name", at, hint)
         if self.problems:
             raise FlowError(each.located(self.document.path, self.document.lines) for each in self.problems)
         return Transcripts(self.path, flow, tuple(cases), self.document.lines)
@@ -96,7 +101,8 @@ class _Reading:
 
     def _line(self, node: Node) -> Line | None:
         if not isinstance(node, MapNode) or not node:
-            self._problem("X003", "a step looks like 'them: hello'", _spot(node))
+            hint = f"write '{node}: yes'" if isinstance(node, Scalar) and node in ONLY_YES else ""
+            self._problem("X003", "a step looks like 'them: hello'", _spot(node), hint)
             return None
         key, value = next(iter(node.items()))
         kind, who = str(key), SENDER
@@ -106,8 +112,13 @@ class _Reading:
             kind, who = match.group(1) or "us", self._person(key, match.group(2) or match.group(3))
         elif match := re.fullmatch(rf"({'|'.join(OF_SOMEBODY)}) (?:of )?(\+\d{{5,15}})", kind):
             kind, who = match.group(1), match.group(2)
+        elif match := re.fullmatch(rf"(from|(?:{'|'.join(OF_SOMEBODY)}) of) (.+)", kind):
+            said, who = match.group(1).removesuffix(" of"), self._person(key, match.group(2))
+            kind = "them" if said == "from" else said
         if kind not in KINDS:
-            self._problem("X001", f"'{key}' is no step of a transcript", key, nearest(kind, KINDS), KINDS)
+            word = kind.partition(" ")[0].casefold()
+            hint = f"did you mean '{_OTHER_WORDS[word]}'?" if word in _OTHER_WORDS else nearest(kind, KINDS)
+            self._problem("X001", f"'{key}' is no step of a transcript", key, hint, KINDS)
             return None
         for other in list(node)[1:]:
             if not (other == "sent" and kind == "them"):
@@ -152,6 +163,14 @@ class _Reading:
         if line.kind == "calls" and not services_told(value):
             message = "'calls' says what services answer: {bus_times: {ok: {first_bus: \"10:42\"}}}"
             self._problem("X003", message, line.position)
+            return None
+        if line.kind in ONLY_YES and value != "yes":
+            hint = f"write '{line.kind}: yes', or leave the step out"
+            self._problem("X004", f"'{line.kind}' is done or left out", _spot(value), hint)
+            return None
+        if line.kind == "calls" and (odd := _odd_result(value)) is not None:
+            hint = nearest(odd, CALL_RESULTS)
+            self._problem("X004", f"'{odd}' is no way in which a call comes out", odd, hint, CALL_RESULTS)
             return None
         if line.kind in ("saved", "start", "kept") and not isinstance(value, MapNode):
             self._problem("X003", f"'{line.kind}' has to be names with values in {{ }}", line.position)
@@ -204,6 +223,30 @@ def services_told(node: Node) -> dict[str, dict[str, dict[str, str]]]:
                 pairs = values.items() if isinstance(values, MapNode) else ()
                 found[str(service)] = {str(result): {str(name): str(value) for name, value in pairs}}
     return found
+
+
+def _odd_result(node: Node) -> Scalar | None:
+    """Return the first result of a service that is none."""
+    for said in node.values() if isinstance(node, MapNode) else ():
+        results = list(said) if isinstance(said, MapNode) else [said]
+        odd = next((each for each in results if isinstance(each, Scalar) and each not in CALL_RESULTS), None)
+        if odd is not None:
+            return odd
+    return None
+
+
+ONLY_YES = ("nothing", "again", "restart")
+"""Steps that have nothing to say but that they are there."""
+
+_OTHER_WORDS = {
+    **dict.fromkeys(("user", "they", "me", "sender", "client", "customer", "person", "send", "in"), "them"),
+    **dict.fromkeys(("bot", "we", "reply", "replies", "expect", "system", "convo", "out", "answer"), "us"),
+    **dict.fromkeys(("data", "value", "values"), "saved"),
+    **dict.fromkeys(("time", "now", "date"), "clock"),
+    **dict.fromkeys(("sleep", "pause", "later", "after"), "wait"),
+    **dict.fromkeys(("end", "end", "result"), "ended"),
+}
+"""What people call a step."""
 
 
 def _is_moment(text: str) -> bool:

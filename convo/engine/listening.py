@@ -126,4 +126,5 @@ def _nothing_matched(turn: Turn, state: State) -> None:
     if words:
         turn.say([turn.built_in("nothing_matched", {"words": listed(words, turn.at.language)})])
     else:
-        turn.say([turn.built_in("nothing_expected")])
+        takes = any(rule.matchers for rule in (*state.rules, *state.inherited))
+        turn.say([turn.built_in("not_understood" if takes else "nothing_expected")])

@@ -26,6 +26,10 @@ BUILT_IN_TEXTS: Mapping[str, Sentence] = MappingProxyType(
             "a text matched nothing; ${words} lists the words of the state",
             ("words",),
         ),
+        "not_understood": Sentence(
+            "Sorry, I did not understand that.",
+            "a text matched nothing, and the state has no words but takes numbers or patterns",
+        ),
         "known_words": Sentence(
             "You can send ${words}.",
             "a keyword came, and the state has no text of its own; ${words} lists its words",
@@ -33,7 +37,7 @@ BUILT_IN_TEXTS: Mapping[str, Sentence] = MappingProxyType(
         ),
         "nothing_expected": Sentence(
             "Sorry, there is nothing to answer just now.",
-            "a text matched nothing, and the state has no words",
+            "a text came, and the state takes none",
         ),
         "near": Sentence(
             "",

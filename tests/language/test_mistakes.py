@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from convo.cli import main
+from convo.testing import Phone
 
 BASE = """\
 flow: base
@@ -324,3 +325,13 @@ def test_one_misspelt_key_is_one_problem(
     _, said = checked(wrong("    ask: How old", f"    {word}: How old"), tmp_path, capsys)
     assert said.endswith("1 file: 1 error, 0 warnings\n")
     assert "did you mean 'ask'?" in said
+
+
+def test_a_state_of_numbers_does_not_say_that_it_expects_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "nim.yaml"
+    path.write_text(
+        NIM.replace("      STOP NOW: given_up\n", "").replace("      number:\n", "      number 7 to 9:\n")
+    )
+    phone = Phone(path)
+    phone.send("hello").expect("Sorry, I did not understand that.")
+    phone.close()

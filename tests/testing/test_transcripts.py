@@ -128,6 +128,10 @@ def test_a_case_that_does_not_hold_shows_the_chat_and_the_line(
         ("tests: lamp\ncases:\n  it:\n    - them: on\n      sent: yesterday\n", "X004"),
         ("tests: lamp\ncases:\n  it:\n    - clock: noon\n", "X004"),
         ("tests: lamp\ncases:\n  it:\n    - us like: '('\n", "X004"),
+        ("tests: lamp\ncases:\n  it:\n    - nothing: no\n", "X004"),
+        ("tests: lamp\ncases:\n  it:\n    - restart: no\n", "X004"),
+        ("tests: lamp\ncases:\n  it:\n    - calls: {bus: {fine: {at: 5}}}\n", "X004"),
+        ("tests: lamp\ncases:\n  it:\n    - calls: {bus: fine}\n", "X004"),
         ("tests: lump\ncases:\n  it:\n    - them: on\n", "X005"),
         ("tests: lamp\ncases:\n  it:\n    - them: on\n    - kept: {switched: 1}\n", "X006"),
         ("tests: lamp\ncases:\n  it:\n    - wait: 1h\n    - kept of +61400000002: {switched: 1}\n", "X006"),
@@ -142,6 +146,34 @@ def test_problems_of_a_test_file(
     assert main(["test", str(path), "--format", "json"]) == 1
     (result,) = json.loads(capsys.readouterr().out)
     assert f"  {code}  " in result["failure"]
+
+
+@pytest.mark.parametrize(
+    ("cases", "told"),
+    [
+        ("  it:\n    - user: on\n", "did you mean 'them'?"),
+        ("  it:\n    - bot says: Let there be light.\n", "did you mean 'us'?"),
+        ("  it:\n    - nothing\n", "write 'nothing: yes'"),
+        ("  - it:\n    - them: on\n", "lamp.test.yaml:3:3  X002"),
+        ("  it:\n    - from nobody: on\n", "'nobody' is no number, and nobody of the flow"),
+        ("  it:\n    - calls: {bus: okay}\n", "(expected: ok, error, timeout)"),
+    ],
+)
+def test_what_a_test_file_is_told(
+    cases: str, told: str, lamp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = played(lamp, cases, capsys)
+    assert code == 1
+    assert told in said
+
+
+def test_people_of_the_flow_write_too(lamp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = lamp.read_text(encoding="utf-8").replace("data:", "people: {nurse: +61400000009}\ndata:")
+    lamp.write_text(text, encoding="utf-8")
+    steps = "    - from nurse: on\n    - us to nurse: Let there be light.\n    - state of nurse: bright\n"
+    steps += "    - saved of nurse: {switched: 1}\n    - nothing: yes\n"
+    code, said = played(lamp, f"  it:\n{steps}", capsys)
+    assert code == 0, said
 
 
 def test_what_was_kept_is_said_first(lamp: Path, capsys: pytest.CaptureFixture[str]) -> None:
