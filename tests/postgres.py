@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -108,6 +109,11 @@ class Databases:
     def stop(self) -> None:
         """Stop the server; every connection breaks."""
         self.server.stop()
+
+    def crash(self) -> None:
+        """Have the server die at once: what it has not written yet is gone."""
+        command = [self.server.bin_path / "pg_ctl", "-w", "-D", self.server.pgdata, "-m", "immediate", "stop"]
+        subprocess.run(command, user=self.server.system_user, check=True, capture_output=True, timeout=60)
 
     def start(self) -> None:
         """Start it again, in the same place."""

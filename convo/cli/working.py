@@ -39,8 +39,10 @@ def work(path: Path, written: str | None, at_once: int, log_level: str | None, l
     store = open_store(spec)
     # These need the extra, which an open store has.
     from convo.runtime.queue import StepWorker
+    from convo.store.postgres import PostgresStore
     from convo.store.postgres_shared import Shared
 
+    assert isinstance(store, PostgresStore)
     shared = Shared(spec)
     try:
         flows = {each.name: each.flows for each in config.channels}

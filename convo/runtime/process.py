@@ -45,12 +45,16 @@ class _Sender:
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """What became of one batch: when to be called again, and whom to wake once it is committed."""
+class Done:
+    """What became of one batch: when to be called again, and whom to wake once it is committed.
+
+    ``stepped``: there was something to step.
+    """
 
     next_at: datetime | None
     leaves: bool = False
     asks: bool = False
+    stepped: bool = False
 
 
 class Processor:
@@ -98,24 +102,24 @@ class Processor:
         times = [each for each in (again_at, next_at if next_at is None or next_at > now else None) if each]
         return min(times, default=None)
 
-    def process(self, partition: int, now: datetime) -> datetime | None:
-        """Step and commit one batch of a partition, as ``once``. Raises as ``once``."""
-        return self._process((partition,), now)
-
     def _process(self, partitions: Sequence[int], now: datetime) -> datetime | None:
-        """Step and commit one batch; texts go before the answers of services, and those before timers.
+        """Step and commit one batch of partitions.
 
         Whoever steps one of them at the same time waits for the commit, and then finds what is left.
         """
         with self._store.fenced(*partitions) as store:
-            done = self._batch(store, now)
+            done = self.batch(store, now)
         if done.leaves:
             self._on_committed()
         if done.asks:
             self._on_request()
         return done.next_at
 
-    def _batch(self, store: Store, now: datetime) -> _Done:
+    def batch(self, store: Store, now: datetime) -> Done:
+        """Step one batch within a fence and commit it there; whoever calls this tells what became of it.
+
+        Texts go before the answers of services, and those before timers. Raises as ``once``.
+        """
         waiting, full = self._claim(store)
         if waiting:
             done, again = self._step_all(store, waiting, (), now)
@@ -129,7 +133,7 @@ class Processor:
         due = due_timers(store, self._hearing, tuple(self._flows), now, held)
         if due.fire or due.dropped:
             return self._step_all(store, due.fire, due.dropped, now)[0]
-        return _Done(due.next_at)
+        return Done(due.next_at)
 
     @staticmethod
     def _next(store: Store, now: datetime) -> datetime | None:
@@ -139,7 +143,7 @@ class Processor:
 
     def _step_all(
         self, store: Store, waiting: Sequence[Waiting], dropped: Sequence[Result], now: datetime
-    ) -> tuple[_Done, bool]:
+    ) -> tuple[Done, bool]:
         """Step and commit; return what came of it, and whether one of them is to be tried again."""
         senders: dict[tuple[str, Address], _Sender] = {}
         results = []
@@ -151,7 +155,7 @@ class Processor:
         held = self._commit(store, [*results, *dropped], now)
         steps = [step for result in results for step in result.steps]
         leaves, asks = any(step.outbound for step in steps), any(step.request for step in steps)
-        return _Done(now, leaves, asks), held or any(result.retry for result in results)
+        return Done(now, leaves, asks, stepped=True), held or any(result.retry for result in results)
 
     def _claim(self, store: Store) -> tuple[list[Waiting], bool]:
         """Return what waits on our channels, and whether there may be more.

@@ -2,8 +2,9 @@
 
 A wake-up names a partition; it is deferred in the commit that gives the partition something to step.
 Claiming, waking by LISTEN, heartbeats, ticks and the end are procrastinate's. It may misbehave as it likes:
-what a wake-up does is ``process(partition)``, behind the fence of that partition, so running it twice, late,
-or on two machines at once steps nothing twice and nothing out of order; and each tick wakes what waits.
+what a wake-up does is a batch behind the fences of its partition and of others in which texts wait, so
+running it twice, late, or on two machines at once steps nothing twice and nothing out of order; and each tick
+wakes what waits.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Protocol
@@ -21,13 +23,14 @@ from convo.runtime.log import origin, seconds
 from convo.runtime.policy import backoff
 from convo.runtime.process import Processor
 from convo.runtime.worker import Halt
-from convo.store.base import Store
 from convo.store.postgres_queue import QUEUE, TASK
 
 if TYPE_CHECKING:
     from procrastinate import App
     from procrastinate.worker import Worker as Engine
     from psycopg import AsyncConnection
+
+    from convo.store.postgres import PostgresStore
 
 HEARTBEAT = timedelta(seconds=1.5)
 STALLED = timedelta(seconds=6)
@@ -47,7 +50,7 @@ _log = logging.getLogger(__name__)
 class Waking(Protocol):
     """Puts wake-ups into the queue."""
 
-    def wake(self, partitions: list[int]) -> None:
+    def wake(self, partitions: Sequence[int]) -> None:
         """Have partitions stepped by whoever is free."""
         ...
 
@@ -60,7 +63,7 @@ class StepWorker:
 
     def __init__(
         self,
-        store: Store,
+        store: PostgresStore,
         waking: Waking,
         processor: Processor,
         clock: Clock,
@@ -99,16 +102,22 @@ class StepWorker:
     # -- what is run ------------------------------------------------------------------------------
 
     def step(self, partition: int) -> None:
-        """Step a partition until nothing of it waits; what fails is woken again by the next tick."""
+        """Step a partition, and others in which texts wait; what fails is woken again by the next tick.
+
+        What somebody else steps just now is left to them, because they look once more when they have done.
+        """
         try:
-            while True:
-                now = self._clock.now()
-                next_at = self._processor.process(partition, now)
-                if next_at is None or next_at > now:
-                    return
-                if self._halt.asked():
-                    self._waking.wake([partition])
-                    return
+            now = self._clock.now()
+            wanted = self._store.take(partition, now)
+            if not wanted:
+                return
+            if self._halt.asked():
+                self._waking.wake(wanted)
+                return
+            with self._store.fenced_free(*wanted) as fence:
+                done = self._processor.batch(fence, now) if fence is not None else None
+            if fence is not None and done is not None and done.stepped:
+                self._waking.wake(self._store.busy(self._clock.now(), fence.partitions))
         except ConvoError as problem:
             _log.error("the senders of partition %s wait: %s", partition, problem)
         except Exception as problem:
@@ -118,7 +127,7 @@ class StepWorker:
     def wake_busy(self) -> None:
         """Wake every partition in which something waits: due timers, and what no wake-up was left for."""
         try:
-            self._waking.wake(list(self._store.busy(self._clock.now())))
+            self._waking.wake(self._store.busy(self._clock.now()))
         except StoreError as problem:
             _log.error("due timers wait: %s", problem)
 

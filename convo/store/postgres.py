@@ -44,7 +44,7 @@ from convo.store.postgres_access import (
     telling,
     whole,
 )
-from convo.store.postgres_queue import wake
+from convo.store.postgres_queue import take, wake
 from convo.store.postgres_schema import bring_up
 from convo.store.privacy import forget, prune
 from convo.store.reading import Reading
@@ -153,18 +153,49 @@ class PostgresStore(Reading):
 
     # -- process ------------------------------------------------------------------------------------
 
-    def busy(self, now: datetime) -> Sequence[int]:
-        """Return the partitions in which there is something to step."""
-        return [row["part"] for row in self._rows("busy", PARTITIONS, stamp(now))]
+    def busy(self, now: datetime, among: Sequence[int] = range(PARTITIONS)) -> Sequence[int]:
+        """Return the partitions, of these, in which there is something to step."""
+        return [row["part"] for row in self._rows("busy", list(among), stamp(now))]
+
+    def take(self, partition: int, now: datetime) -> Sequence[int]:
+        """Return in which partitions to step for a wake-up of one; their other wake-ups are done with.
+
+        It is the one itself, where there is something to step, and those in which texts have waited longest.
+        Whoever takes them has to step those that are free, and then look at them once more.
+        """
+        with self._connected() as db, self._telling():
+            found = take(db, partition)
+        if not found[partition] and not self.busy(now, (partition,)):
+            del found[partition]
+        return list(found)
 
     @contextlib.contextmanager
     def fenced(self, *partitions: int) -> Iterator[Store]:
         """Yield this store in one transaction that nobody else has in these partitions."""
         with self._connected() as db, self._telling(), db.transaction():
-            tell(db, "fence", (list(partitions),))
-            within = copy.copy(self)
-            within._bound, within._within = db, partitions
-            yield within
+            tell(db, "fence_steps", (list(partitions),))
+            yield self._in(db, partitions)
+
+    @contextlib.contextmanager
+    def fenced_free(self, *partitions: int) -> Iterator[PostgresStore | None]:
+        """Yield this store within those of the fences that are free, as ``fenced``; None where none is.
+
+        Nobody is waited for. ``partitions`` of what is yielded are those that were free.
+        """
+        with self._connected() as db, self._telling(), db.transaction():
+            free = [row["part"] for row in ask(db, "fence_free", (list(partitions),))]
+            yield self._in(db, free) if free else None
+
+    @property
+    def partitions(self) -> Sequence[int]:
+        """The partitions in whose fences this is."""
+        return self._within or ()
+
+    def _in(self, db: Connection, partitions: Sequence[int]) -> PostgresStore:
+        """Return this store within a transaction that has the fences of these partitions."""
+        within = copy.copy(self)
+        within._bound, within._within = db, partitions
+        return within
 
     def call_again(self, call: int, at: datetime, note: str) -> None:
         """A service gave no answer; it is to be asked again."""
@@ -188,9 +219,17 @@ class PostgresStore(Reading):
     def _commit(self, results: Sequence[Result], now: datetime, *, check: bool) -> None:
         rows_of = written(results, now)
         with self._write() as db:
-            for statement, rows in rows_of.statements():
-                found = tell_all(db, statement, rows, people=statement not in TAKEN).rowcount
-                if check and statement in TAKEN and found < len(rows):
+            if rows_of.calls:
+                # A service may be asked at once, without a commit before it.
+                tell(db, "wait_for_disk")
+            told = []
+            # Sent one after another without waiting for the answers between.
+            with db.pipeline():
+                for statement, rows in rows_of.statements():
+                    cursor = tell_all(db, statement, rows, people=statement not in TAKEN)
+                    told.append((statement, cursor, len(rows)))
+            for statement, cursor, wanted in told:
+                if check and statement in TAKEN and cursor.rowcount < wanted:
                     raise Vanished
             if rows_of.outbound:
                 recall(self._asking(db), ((row[0], row[1]) for row in rows_of.outbound))

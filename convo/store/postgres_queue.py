@@ -16,16 +16,39 @@ QUEUE = "convo"
 TASK = "convo.process"
 
 _WAKE = """
-INSERT INTO procrastinate_jobs AS job (queue_name, task_name, lock, queueing_lock, args)
-SELECT %(queue)s, %(task)s, 'convo ' || p, 'convo ' || p, jsonb_build_object('partition', p)
-FROM unnest(%(partitions)s::int[]) AS p ORDER BY p
-ON CONFLICT (queueing_lock) WHERE status = 'todo' DO UPDATE SET priority = job.priority
+WITH woken AS (
+    INSERT INTO procrastinate_jobs AS job (queue_name, task_name, queueing_lock, args)
+    SELECT %(queue)s, %(task)s, 'convo ' || p, jsonb_build_object('partition', p)
+    FROM unnest(%(partitions)s::int[]) AS p ORDER BY p
+    ON CONFLICT (queueing_lock) WHERE status = 'todo' DO UPDATE SET priority = job.priority
+    RETURNING job.id)
+SELECT pg_notify('procrastinate_queue_v1#' || %(queue)s, '{"type": "job_inserted", "job_id": 0}')
+FROM (SELECT count(*) FROM woken) AS all_of_them
 """
+# Without procrastinate's lock: the wake-up of a worker that died must not hold up those that come after it.
 # A wake-up that waits already is locked until our commit, so that nobody takes it, finds nothing yet and
 # leaves what we are about to commit without one. Whoever skipped it meanwhile is told of it at the commit.
 
-_TELL = """
-SELECT pg_notify('procrastinate_queue_v1#' || %s, '{"type": "job_inserted", "job_id": 0}')
+OTHERS = 15
+"""So many partitions at most are stepped beside the one that a wake-up names: others may be at work, too."""
+
+_TAKE = """
+WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+oldest AS (
+    SELECT i.partition, i.id FROM inbox i
+    WHERE i.status = 'waiting' AND NOT EXISTS (SELECT 1 FROM calls k
+        WHERE k.channel = i.channel AND k.sender = i.sender AND k.status != 'done' OFFSET 0)
+    ORDER BY i.id LIMIT 256),
+wanted AS MATERIALIZED (
+    SELECT %(own)s::int AS p FROM quick
+    UNION
+    (SELECT partition FROM oldest GROUP BY partition ORDER BY min(id) LIMIT %(others)s)),
+done AS (
+    DELETE FROM procrastinate_jobs WHERE id IN (
+        SELECT id FROM procrastinate_jobs
+        WHERE status = 'todo' AND queueing_lock IN (SELECT 'convo ' || p FROM wanted)
+        FOR UPDATE SKIP LOCKED))
+SELECT p, p IN (SELECT partition FROM oldest) FROM wanted ORDER BY p
 """
 
 
@@ -52,4 +75,13 @@ def wake(connection: Connection, partitions: Iterable[int]) -> None:
     wanted = sorted(set(partitions))
     if wanted:
         connection.execute(_WAKE, {"queue": QUEUE, "task": TASK, "partitions": wanted})
-        connection.execute(_TELL, (QUEUE,))
+
+
+def take(connection: Connection, own: int) -> dict[int, bool]:
+    """Return a partition and those in which texts have waited longest, and of each whether texts do.
+
+    Their wake-ups are ended. One on which a transaction relies that is not committed yet stays: what that
+    brings cannot be seen yet.
+    """
+    found = connection.execute(_TAKE, {"own": own, "others": OTHERS})
+    return dict(found.fetchall())

@@ -86,7 +86,8 @@ def test_a_database_that_holds_no_store_yet(postgres: Databases) -> None:
         assert (code, "holds no store of convo's" in said) == (3, True), (command, said)
     assert postgres.run("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", url) == [(0,)]
     assert convo("store", "migrate", url)[0] == 0
-    assert convo("status", "--store", url)[0] == 0
+    code, said = convo("status", "--store", url)
+    assert (code, "no good poll ever" in said) == (5, True)
 
 
 def test_a_newer_store_is_refused(postgres: Databases, postgres_url: str) -> None:

@@ -112,7 +112,8 @@ def test_a_wake_up_that_is_run_many_times_at_once_steps_once(
         try:
             while not ended.is_set():
                 for partition in mine.busy(SystemClock().now()):
-                    processor.process(partition, SystemClock().now())
+                    with mine.fenced(partition) as fence:
+                        processor.batch(fence, SystemClock().now())
         except BaseException as problem:
             errors.append(problem)
         finally:
@@ -134,7 +135,7 @@ def test_a_wake_up_that_is_run_many_times_at_once_steps_once(
     assert broken(postgres_url) == []
 
 
-def test_the_server_restarts_and_everybody_is_killed_while_people_write(
+def test_the_server_crashes_and_restarts_and_everybody_is_killed_while_people_write(
     postgres: Databases, postgres_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random = Random(SEED + 1)
@@ -154,6 +155,9 @@ def test_the_server_restarts_and_everybody_is_killed_while_people_write(
             before = len(sent())
             for who in range(people):
                 twilio.text(person(who), words(index))
+            if index == texts // 4:
+                postgres.crash()
+                postgres.start()
             if index == texts // 2:
                 postgres.restart()
             if index % 3 == 2:
@@ -169,7 +173,8 @@ def test_the_server_restarts_and_everybody_is_killed_while_people_write(
         found = sent()
         with capsys.disabled():
             print(
-                f"\n    {KILLS} kills, the server restarted, seed {SEED + 1}: {people * texts} texts,",
+                f"\n    {KILLS} kills, a crash and a restart of the server, seed {SEED + 1}:"
+                f" {people * texts} texts,",
                 end="",
             )
             print(f" {len(found)} replies, the last {took:.1f} s after the last text")

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
 
 from convo.clock import SystemClock
 from convo.errors import StoreError
+from convo.runtime.process import Done
 from convo.runtime.queue import STALLED, StepWorker
 from convo.runtime.worker import Halt
 from convo.store.postgres_queue import wake
 from convo.store.postgres_shared import Shared
+
+
+@dataclass(frozen=True)
+class Fence:
+    """The partitions that were free."""
+
+    partitions: list[int]
 
 
 class Steps:
@@ -24,19 +33,30 @@ class Steps:
     def __init__(self) -> None:
         self.stepped: list[int] = []
         self.waiting: list[int] = []
+        self.elsewhere: set[int] = set()
+        self.along: list[int] = []
         self.fails = 0
         self.lasts = 0.0
 
-    def process(self, partition: int, now: datetime) -> datetime | None:
+    def take(self, partition: int, now: datetime) -> list[int]:
+        along, self.along = self.along, []
+        return [partition, *along]
+
+    @contextmanager
+    def fenced_free(self, *partitions: int) -> Iterator[Fence | None]:
+        free = [each for each in partitions if each not in self.elsewhere]
+        yield Fence(free) if free else None
+
+    def batch(self, store: Fence, now: datetime) -> Done:
         if self.fails:
             self.fails -= 1
             raise StoreError("away")
         time.sleep(self.lasts)
-        self.stepped.append(partition)
-        return None
+        self.stepped += store.partitions
+        return Done(None, stepped=True)
 
-    def busy(self, now: datetime) -> list[int]:
-        return list(self.waiting)
+    def busy(self, now: datetime, among: Sequence[int] = range(64)) -> list[int]:
+        return [each for each in self.waiting if each in among]
 
 
 @contextmanager
@@ -102,6 +122,22 @@ def test_a_tick_wakes_what_nobody_was_told_of(postgres_url: str, shared: Shared)
         steps.waiting = []
 
 
+def test_what_somebody_else_steps_is_left_to_them_and_what_they_left_is_woken(
+    postgres_url: str, shared: Shared
+) -> None:
+    steps = Steps()
+    steps.elsewhere, steps.along = {3}, [3, 5]
+    with working(postgres_url, shared, steps):
+        shared.wake([7])
+        assert until(lambda: steps.stepped == [7, 5])
+        # More has come for one of them while it was in hand, for which nobody may have been told.
+        steps.waiting = [5]
+        shared.wake([5])
+        assert until(lambda: steps.stepped.count(5) >= 3)
+        steps.waiting = []
+        assert 3 not in steps.stepped
+
+
 def test_what_failed_is_woken_again_by_a_tick(postgres_url: str, shared: Shared) -> None:
     steps = Steps()
     steps.fails, steps.waiting = 1, [4]
@@ -118,15 +154,15 @@ def test_the_wake_up_of_a_dead_worker_is_finished_and_deferred_anew(
         connection.execute(
             "WITH dead AS (INSERT INTO procrastinate_workers (last_heartbeat)"
             " VALUES (now() - interval '1 hour') RETURNING id)"
-            " INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, worker_id)"
-            " SELECT 'convo', 'convo.process', 'convo 9', '{\"partition\": 9}', 'doing', id FROM dead"
+            " INSERT INTO procrastinate_jobs (queue_name, task_name, args, status, worker_id)"
+            " SELECT 'convo', 'convo.process', '{\"partition\": 9}', 'doing', id FROM dead"
         )
         # One waits for the same partition, which is what putting the dead one back in place would break on.
         shared.wake([9])
         steps = Steps()
         with working(postgres_url, shared, steps):
             assert until(lambda: 9 in steps.stepped, STALLED.total_seconds() + 10)
-            left = "SELECT count(*) FROM procrastinate_jobs WHERE lock = 'convo 9'"
+            left = "SELECT count(*) FROM procrastinate_jobs WHERE args->>'partition' = '9'"
             assert until(lambda: connection.execute(left).fetchone() == (0,))
 
 
@@ -143,18 +179,13 @@ def test_the_tick_of_a_dead_worker_holds_up_no_other(postgres_url: str, shared: 
 
 
 def test_it_ends_within_two_seconds_and_wakes_what_it_leaves(postgres_url: str, shared: Shared) -> None:
-    class Endless(Steps):
-        def process(self, partition: int, now: datetime) -> datetime | None:
-            super().process(partition, now)
-            return now
-
-    steps = Endless()
-    steps.lasts = 0.2
+    steps = Steps()
+    steps.lasts, steps.waiting = 0.2, [1]
     with working(postgres_url, shared, steps) as worker, shared.connect() as connection:
         shared.wake([1])
         assert until(lambda: steps.stepped)
         began = time.monotonic()
         worker.stop()
         assert time.monotonic() - began < 2
-        waits = "SELECT count(*) FROM procrastinate_jobs WHERE lock = 'convo 1' AND status = 'todo'"
+        waits = "SELECT count(*) FROM procrastinate_jobs WHERE args->>'partition' = '1' AND status = 'todo'"
         assert connection.execute(waits).fetchone() == (1,)

@@ -5,6 +5,19 @@
 SELECT pg_advisory_xact_lock(hashtext('convo ' || current_schema()), p)
 FROM (SELECT p FROM unnest(?::int[]) p ORDER BY p) ascending
 
+-- A step's commit does not wait for the disk. Nothing of it leaves before a commit that does: the mark before a send,
+-- which lies behind it in the server's log. What a server that crashes forgets is stepped again.
+-- name: fence_steps
+SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(hashtext('convo ' || current_schema()), p)
+FROM (SELECT p FROM unnest(?::int[]) p ORDER BY p) ascending
+
+-- name: fence_free
+SELECT p AS part FROM (SELECT set_config('synchronous_commit', 'off', true)) quick, unnest(?::int[]) p
+WHERE pg_try_advisory_xact_lock(hashtext('convo ' || current_schema()), p)
+
+-- name: wait_for_disk
+SELECT set_config('synchronous_commit', 'on', true)
+
 -- name: fence_shared
 SELECT pg_advisory_xact_lock_shared(hashtext('convo ' || current_schema()), ?)
 
@@ -43,7 +56,7 @@ ON CONFLICT (channel, dedup_key) WHERE dedup_key IS NOT NULL DO NOTHING
 RETURNING partition
 
 -- name: busy
-SELECT p AS part FROM generate_series(0, ? - 1) p
+SELECT p AS part FROM unnest(?::int[]) p
 WHERE EXISTS (SELECT 1 FROM inbox i WHERE i.partition = p AND i.status = 'waiting'
         AND NOT EXISTS (SELECT 1 FROM calls k
             WHERE k.channel = i.channel AND k.sender = i.sender AND k.status != 'done'))
