@@ -56,7 +56,12 @@ class _Reading:
         root = self.document.root
         cases: list[Case] = []
         flow = self.path
-        if isinstance(root, MapNode):
+        if isinstance(root, MapNode) and Scalar("tests") not in root and Scalar("flow") in root:
+            key = next(each for each in root if each == "flow")
+            beside = self.path.with_name(f"{self.path.stem}.test.yaml")
+            hint = f"its transcripts are in {beside}" if beside.exists() else f"write some into {beside}"
+            self._problem("X002", "this is a flow; 'convo test' plays its transcripts", key, hint)
+        elif isinstance(root, MapNode):
             for key in root:
                 if key not in ("tests", "cases"):
                     self._problem(

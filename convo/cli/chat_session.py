@@ -338,7 +338,8 @@ class Session:
         """Yield what has gone wrong since, or is waited for."""
         dead = self.world.store.inbox(InboxStatus.DEAD)
         for row in dead[self._dead :]:
-            yield f"set aside: {row.reason}"
+            begin = " (here: /start name=value)" if self.world.flow.needs_data else ""
+            yield f"set aside: {row.reason}{begin}"
         self._dead = len(dead)
         journal = self.world.store.journal(CHANNEL, Address(self.number))
         for entry in journal[self._steps.get(self.number, 0) :]:
@@ -388,7 +389,8 @@ def _pairs(words: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, is_there, value = word.partition("=")
         if not is_there or not name:
-            raise ConfigError(f"'{word}': write name=value")
+            hint = 'write name=value, and quotes around a value with a space: name="a b"'
+            raise ConfigError(f"'{word}': {hint}")
         found[name] = value
     return found
 

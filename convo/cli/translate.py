@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
-from convo.flow.parse import load_flow, texts_to_translate
+from convo.errors import ConfigError
+from convo.flow.parse import languages_of, load_flow, texts_to_translate
 from convo.flow.problems import FlowError
 from convo.flow.reader import MapNode, Scalar, read_text
+from convo.flow.settings import LANGUAGE
 from convo.flow.twins import fingerprint, leaves
 
 MARK = "# Still to translate; write the texts in their places above and run the command again:"
@@ -29,7 +31,12 @@ def command(flow: Path, language: str, done: bool) -> None:
     beside each translation a fingerprint of the text that it translates is kept, so that `convo check`
     can say when that one has changed.
     """
+    if not re.fullmatch(LANGUAGE, language):
+        raise ConfigError(f"'{language}' is not the code of a language; for example: es")
     texts = texts_to_translate(flow)
+    base, listed = languages_of(flow)
+    if language == base:
+        raise ConfigError(f"{flow} is in '{language}' itself; name another language")
     name = re.search(r"^flow:\s*(\S+)", flow.read_text(encoding="utf-8"), re.MULTILINE)
     path = flow.with_name(f"{flow.stem}.{language}.yaml")
     if path.exists():
@@ -59,6 +66,8 @@ def command(flow: Path, language: str, done: bool) -> None:
     click.echo(f"{path}: {len(marks)} translated, {len(missing)} missing, {len(stale)} to look at again")
     for key in stale:
         click.echo(f"  {key} has changed")
+    if language not in listed:
+        click.echo(f"{flow} does not list it yet; write there: languages: [{', '.join((*listed, language))}]")
     _check(flow)
 
 

@@ -219,6 +219,8 @@ def _open_by_text(
         if last is not None and ended is not None and last.ended != "left":
             # What nobody but we can open again is over, and that is said once.
             return () if last.closed_told else (_over(ended, last, event, now),)
+        if compiled is not None:
+            raise NoFlow(f"only we begin '{compiled.flow.name}': it has to be given data, with convo start")
         raise NoFlow("no flow of this channel is opened by this text: name a default flow or a keyword")
     if by_keyword is not None:
         return (_open(compiled, flows.channel, sender, last, event, now, keyword=by_keyword),)

@@ -20,9 +20,9 @@ from convo.flow.model import Datum, Flow, State
 from convo.flow.names import Contents, check_bounds, check_choices, check_names, infer_types, spread
 from convo.flow.naming import NAME, name_problem
 from convo.flow.problems import FlowError, Problem, Severity, nearest
-from convo.flow.reader import Document, ListNode, MapNode, Scalar, read_file
+from convo.flow.reader import MAX_BYTES, Document, ListNode, MapNode, Scalar, read_file
 from convo.flow.sentences import BUILT_IN_TEXTS
-from convo.flow.settings import Declared
+from convo.flow.settings import LANGUAGE, Declared
 from convo.flow.shape import Shaped, shape_of
 from convo.flow.template import Template, parse_template
 from convo.flow.triggers import Matcher, fold, parse_words
@@ -114,6 +114,16 @@ def texts_to_translate(path: Path) -> dict[tuple[str, ...], Scalar]:
         if not any(each.severity is Severity.ERROR for each in problems):
             return texts_of(reading.cards, document.root)
     raise FlowError([each.located(document.path, document.lines) for each in problems])
+
+
+def languages_of(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the base language of a flow, and all languages that it lists.
+
+    Raises:
+        FlowError: the file has problems.
+    """
+    file = shape_of(read_file(path).root).file
+    return Declared(file, []).languages() if file is not None else ("en", ("en",))
 
 
 class _Reading:
@@ -293,7 +303,24 @@ class _Reading:
                 self.elsewhere += [each.located(twin.path, twin.lines) for each in found]
             except FlowError as error:
                 self.elsewhere += error.problems
+        self._unlisted(flow, beside)
         return flow
+
+    def _unlisted(self, flow: Flow, beside: Beside) -> None:
+        """Warn of words in a language that the flow does not list: nobody would hear them."""
+        stem = beside.stems[-1]
+        for path in sorted(beside.folder.glob(f"{stem}.*.yaml")):
+            language = path.name.removeprefix(f"{stem}.").removesuffix(".yaml")
+            if not re.fullmatch(LANGUAGE, language) or language in flow.languages:
+                continue
+            with path.open("rb") as file:
+                if not file.read(MAX_BYTES).lstrip().startswith(b"translates:"):
+                    continue
+            at = self.file.languages[0] if isinstance(self.file.languages, list) else self.file.languages
+            message = f"{path.name} stands beside this file, and its language is not listed"
+            hint = f"write: languages: [{', '.join((*flow.languages, language))}]"
+            found = problem("F030", message, at or self.file.flow or self.document.root.position, hint=hint)
+            self.problems.append(replace(found, severity=Severity.WARNING))
 
     def _add(self, found: Problem | None) -> None:
         if found is not None:

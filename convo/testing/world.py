@@ -32,7 +32,7 @@ from convo.runtime.replay import recorded
 from convo.runtime.run import drain
 from convo.runtime.timers import Heard
 from convo.store import Store, open_store
-from convo.store.base import Opening, Result
+from convo.store.base import InboxStatus, Opening, Result
 from convo.store.sqlite_views import open_views
 from convo.testing.fakes import FakeClock, FakeServices, FakeTransport
 from convo.testing.loaded import machine_of
@@ -243,7 +243,8 @@ class World:
             texts = [[" ".join(text.split()) for _, _, text in each.record["said"]] for each in steps]
             steps = [each for each, lines in zip(steps, texts, strict=True) if wanted in lines] or steps
         if not steps:
-            return []
+            dead = [row for row in self.store.inbox(InboxStatus.DEAD) if row.sender == who]
+            return [f"The text was set aside: {dead[-1].reason}."] if dead else []
         last = steps[-1]
         try:
             explanation = explain(

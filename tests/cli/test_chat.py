@@ -414,3 +414,17 @@ def _on_a_terminal(flow: Path, typed: list[str], columns: int) -> tuple[str, int
                 screen += os.read(terminal, 65536)
     os.close(terminal)
     return screen.decode(), os.waitstatus_to_exitcode(gone[1])
+
+
+def test_a_conversation_that_only_we_begin(tmp_path: Path) -> None:
+    path = tmp_path / "slot.yaml"
+    path.write_text(
+        "flow: slot\ndata: {slot: {type: moment, given: yes}}\nstates:\n  one:\n    ask: ${slot}?\n"
+        "    answer: yes or no\n  two:\n    reply: Good.\n    end: done\n",
+        encoding="utf-8",
+    )
+    said = chat(path, "hi", "/start slot=2026-03-09 14:00", '/start slot="2026-03-09 14:00"')
+    assert said[0].startswith("# set aside: only we begin 'slot'")
+    assert "/start name=value" in said[0]
+    assert 'quotes around a value with a space: name="a b"' in said[1]
+    assert replies(said) == ["9 Mar 2026, 14:00?"]

@@ -121,3 +121,24 @@ def test_words_beside_an_empty_list(tmp_path: Path, capsys: pytest.CaptureFixtur
     )
     assert main(["check", str(flow)]) == 1
     assert "'optional' has nothing beside it" in capsys.readouterr().out
+
+
+def test_a_language_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = tmp_path / "topics.yaml"
+    flow.write_text(LISTED, encoding="utf-8")
+    assert main(["translate", str(flow), "spanish"]) == 2
+    assert "'spanish' is not the code of a language" in capsys.readouterr().err
+    assert main(["translate", str(flow), "en"]) == 2
+    assert "is in 'en' itself" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [flow]
+
+
+def test_a_language_that_is_not_listed_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = tmp_path / "topics.yaml"
+    flow.write_text(LISTED.replace("languages: [en, es]\n", ""), encoding="utf-8")
+    assert main(["translate", str(flow), "sw"]) == 0
+    assert "does not list it yet; write there: languages: [en, sw]" in capsys.readouterr().out
+    assert main(["check", str(flow), "--strict"]) == 1
+    assert "topics.sw.yaml stands beside this file, and its language is not listed" in capsys.readouterr().out
+    (tmp_path / "topics.sw.yaml").write_text("flow: other\n", encoding="utf-8")
+    assert main(["check", str(flow), "--strict"]) == 0

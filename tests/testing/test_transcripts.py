@@ -265,3 +265,19 @@ def test_a_provider_that_fails(phone: Callable[..., Phone], lamp: Path) -> None:
 def test_services_that_fail_on_purpose_are_not_told_in_a_log(caplog: pytest.LogCaptureFixture) -> None:
     assert main(["test", str(ROOT / "examples" / "pizza_order")]) == 0
     assert caplog.records == []
+
+
+def test_transcripts_are_not_the_flow(lamp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", str(lamp)]) == 1
+    said = capsys.readouterr().out
+    assert "lamp.yaml:1:1  X002  this is a flow; 'convo test' plays its transcripts" in said
+    assert said.count("lamp.yaml:") == 1
+
+
+def test_why_a_text_was_set_aside(lamp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = "switched: 0, name: {type: text, given: yes}"
+    text = lamp.read_text(encoding="utf-8").replace("switched: 0", given)
+    lamp.write_text(text, encoding="utf-8")
+    code, said = played(lamp, "  it:\n    - them: on\n    - us starts: Let\n", capsys)
+    assert code == 1
+    assert "The text was set aside: only we begin 'lamp': it has to be given data, with convo start." in said
