@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from convo.errors import Fault
@@ -67,7 +68,11 @@ def type_of(value: Value) -> Type:
     for python_type, each in _TYPES.items():
         if isinstance(value, python_type):
             return each
-    raise Fault(f"a {type(value).__name__} is no value that data can hold")
+    raise _no_value(value)
+
+
+def _no_value(value: object) -> Fault:
+    return Fault(f"a {type(value).__name__} is no value that data can hold")
 
 
 def parse_duration(text: str) -> timedelta | None:
@@ -87,10 +92,12 @@ def encode(data: Mapping[str, Value]) -> str:
     Plain JSON for texts, whole numbers, yes/no and lists of choices; anything else is an object whose
     one key names the type. A Fault where a value is none that data may hold.
     """
-    try:
-        return _ENCODER.encode({name: _packed(value) for name, value in data.items()})
-    except (TypeError, ValueError, OverflowError) as error:
-        raise Fault(f"data cannot be stored ({type(error).__name__})") from None
+    return encode_packed(packed(data))
+
+
+def encode_packed(data: Mapping[str, object]) -> str:
+    """Return data that are packed already as ``encode`` does."""
+    return _ENCODER.encode(data)
 
 
 def packed(data: Mapping[str, Value]) -> dict[str, object]:
@@ -287,35 +294,61 @@ def _shown_date(value: date, words: Words) -> str:
 
 def _packed(value: Value) -> object:
     """Return a value as what json can write."""
-    kind = type_of(value)
-    if isinstance(value, Choice):
-        return {"choice": [_packed(str(value)), _packed(value.label)]}
-    if isinstance(value, str):
-        # JSON would join two lone halves of a surrogate pair that stand side by side.
-        torn = not value.isascii() and _TORN.search(value)
-        return {"text": value.encode("utf-8", "surrogatepass").hex()} if torn else str(value)
-    if isinstance(value, bool | int):
-        return value
-    if isinstance(value, Decimal):
-        if not value.is_finite():
-            raise Fault("a number that is not finite cannot be stored")
-        return {"money" if kind is Type.MONEY else "number": str(value)}
-    if isinstance(value, timedelta):
-        return {"duration": value // timedelta(microseconds=1)}
-    if isinstance(value, datetime):
-        if value.utcoffset() is None:
-            raise Fault("a moment without a time zone cannot be stored")
-        key = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else None
-        return {"moment": value.isoformat() + (f"[{key}]" if key else "")}
-    if isinstance(value, date):
-        return {"date": value.isoformat()}
-    if isinstance(value, time):
-        if value.tzinfo is not None:
-            raise Fault("a time of day with a time zone cannot be stored")
-        return {"time": value.isoformat()}
+    packer = _PACKERS.get(type(value))
+    if packer is None:
+        packer = next((each for kind, each in _PACKERS.items() if isinstance(value, kind)), None)
+        if packer is None:
+            raise _no_value(value)
+    return packer(value)
+
+
+def _packed_text(value: str) -> object:
+    # JSON would join two lone halves of a surrogate pair that stand side by side.
+    torn = not value.isascii() and _TORN.search(value)
+    return {"text": value.encode("utf-8", "surrogatepass").hex()} if torn else str(value)
+
+
+def _packed_number(value: Decimal) -> object:
+    if not value.is_finite():
+        raise Fault("a number that is not finite cannot be stored")
+    return {"money" if isinstance(value, Money) else "number": str(value)}
+
+
+def _packed_moment(value: datetime) -> object:
+    if value.tzinfo is UTC:
+        return {"moment": value.isoformat()}
+    if value.utcoffset() is None:
+        raise Fault("a moment without a time zone cannot be stored")
+    key = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else None
+    return {"moment": value.isoformat() + (f"[{key}]" if key else "")}
+
+
+def _packed_time(value: time) -> object:
+    if value.tzinfo is not None:
+        raise Fault("a time of day with a time zone cannot be stored")
+    return {"time": value.isoformat()}
+
+
+def _packed_choices(value: tuple[str, ...]) -> object:
     if not all(isinstance(each, str) for each in value):
         raise Fault("a list of anything but choices cannot be stored")
     return [_packed(each) for each in value]
+
+
+_PACKERS: dict[type, Callable[[Any], object]] = {
+    Choice: lambda value: {"choice": [_packed_text(str(value)), _packed_text(value.label)]},
+    str: _packed_text,
+    bool: lambda value: value,
+    int: lambda value: value,
+    Money: _packed_number,
+    Decimal: _packed_number,
+    timedelta: lambda value: {"duration": value // timedelta(microseconds=1)},
+    datetime: _packed_moment,
+    date: lambda value: {"date": value.isoformat()},
+    time: _packed_time,
+    tuple: _packed_choices,
+}
+"""How a value of each type is written; a type stands before those that it is a kind of."""
 
 
 def _unpacked(packed: object) -> Value:

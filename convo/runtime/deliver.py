@@ -89,6 +89,7 @@ class Deliverer:
         self._ask_again_at: datetime | None = None
         self.handed_over = False
         """Whether the last call handed something over, for the pace."""
+        self._going_on = False
         self._unsettled: Settlement | None = None
         self._refused: str | None = None
         self._failing: set[str] = set()
@@ -129,12 +130,14 @@ class Deliverer:
             self._unsettled = self._judge(row, result, then)
             self._rest(row, result, then)
             self.settle(then)
-        one_of_many, self.handed_over = self.handed_over, bool(rows)
+        self.handed_over = bool(rows)
+        one_of_many, self._going_on = self._going_on, bool(rows)
         if blocked or (rows and (one_of_many or not isinstance(result, Sent))):
             return now
         next_at = self._store.next_outbound(self._channel)
         if rows and next_at is not None:
             return now
+        self._going_on = False
         # A row whose time has come and that was not chosen waits behind an earlier one.
         times = [max(next_at, now + _AGAIN)] if next_at is not None else []
         times += [self._ask_again_at] if self._ask_again_at is not None else []

@@ -37,6 +37,11 @@ _CLOCK = re.compile(r"(?<![\d:.])([01]?\d|2[0-3])[:.h]([0-5]\d)(?:[:.]([0-5]\d))
 _NUMBER = re.compile(r"\d{1,9}")
 
 
+def is_a_short_word(text: str) -> bool:
+    """Return whether a text is so little, as most commands and answers are, that no loop ends with it."""
+    return not (len(_letters(text).encode()) >= _ECHO or len(text.split()) > 1 or _NUMBER.search(text))
+
+
 def may_loop(heard: Sequence[Line], *, texts: int = LOOP_TEXTS, window: timedelta = LOOP_WINDOW) -> bool:
     """Return whether ``looping`` could find anything, by what they sent alone; mostly it could not."""
     row = _row(heard, window)

@@ -13,7 +13,7 @@ from random import Random
 
 from convo.engine.conversation import Step
 from convo.messages import OutboundKind
-from convo.runtime.guard import LOOP_TEXTS, LOOP_WINDOW, looping, may_loop
+from convo.runtime.guard import LOOP_TEXTS, LOOP_WINDOW, is_a_short_word, looping, may_loop
 from convo.sms import cost, split
 from convo.store.base import Expired, LastLook
 
@@ -74,15 +74,16 @@ def allows(look: LastLook, now: datetime, limits: Limits | None = None) -> str |
         return None if outbound.kind is OutboundKind.CONSENT and past.confirms() else "opted out"
     if outbound.kind in ANSWERS and now - look.due_at > bounds.lifetime:
         return Expired(f"it could not leave within {bounds.lifetime.total_seconds() / 3600:g} hours")
-    to_one, on_channel = past.spent()
     price = look.row.segments or cost(outbound.text).segments
-    if bounds.to_one is not None and to_one + price > bounds.to_one:
+    if bounds.to_one is not None and look.to_one + price > bounds.to_one:
         return f"budget: {bounds.to_one} segments a day to one number"
-    if bounds.on_channel is not None and on_channel + price > bounds.on_channel:
+    if bounds.on_channel is not None and look.on_channel + price > bounds.on_channel:
         return f"budget: {bounds.on_channel} segments a day on this channel"
-    if outbound.kind in ANSWERS and to_one >= _GUARDED_FROM:
-        if past.is_ourselves():
+    if outbound.kind in ANSWERS and look.to_one >= _GUARDED_FROM:
+        if look.to_itself:
             return "loop: our own number writes to us"
+        if is_a_short_word(look.newest):
+            return None
         texts, window = bounds.loop_texts, bounds.loop_window
         heard = past.heard(2 * texts)
         if may_loop(heard, texts=texts, window=window):

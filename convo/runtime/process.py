@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -95,8 +95,8 @@ class Processor:
         """
         busy = self._store.busy(now)
         again_at = self._process(busy, now) if busy else None
-        if again_at == now:
-            return now
+        if again_at == now or not self._store.divided:
+            return again_at
         # One that is due already has been seen to, with its partition.
         next_at = self._store.next_timer()
         times = [each for each in (again_at, next_at if next_at is None or next_at > now else None) if each]
@@ -123,7 +123,9 @@ class Processor:
         waiting, full = self._claim(store)
         if waiting:
             done, again = self._step_all(store, waiting, (), now)
-            return done if full or again else replace(done, next_at=self._next(store, now))
+            return (
+                done if full or again else Done(self._next(store, now), done.leaves, done.asks, stepped=True)
+            )
         answers = self._aside.answers
         found = store.answered(self._limit + len(answers.held))
         answered = [row for row in found if row.channel in self._flows and row.id not in answers.held]
@@ -302,7 +304,7 @@ def _placed(waiting: Waiting, conversation: Conversation | None) -> Event:
     same = before is not None and (before.number, before.entry) == (conversation.number, conversation.entry)
     asked_at = waiting.asked_at if same else None
     late = asked_at is None or event.sent_at + SENT_TO_THE_SECOND <= asked_at
-    return replace(event, late=late) if late else event
+    return Received(event.text, event.received_at, event.sent_at, late=True) if late else event
 
 
 def _note(step: Step) -> None:

@@ -102,6 +102,19 @@ class OutboxRow:
     reason: str = ""
     segments: int | None = None
 
+    def marked(self) -> OutboxRow:
+        """Return the row as it stands once it is marked sending."""
+        return OutboxRow(
+            self.outbound,
+            Status.SENDING,
+            self.created_at,
+            self.attempts + 1,
+            self.next_at,
+            self.provider_id,
+            self.reason,
+            self.segments,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -115,20 +128,12 @@ class Line:
 class Past(Protocol):
     """What the policies may ask about a recipient, within the transaction of the last look."""
 
-    def spent(self) -> tuple[int, int]:
-        """Return the segments handed over today (UTC): to the recipient, and on the whole channel."""
-        ...
-
     def heard(self, limit: int) -> Sequence[Line]:
         """Return the latest texts from the recipient, newest first."""
         ...
 
     def said(self, limit: int) -> Sequence[Line]:
         """Return the latest texts for the recipient that left or were stopped, newest first."""
-        ...
-
-    def is_ourselves(self) -> bool:
-        """Return whether the latest text of the recipient went to the number that it came from."""
         ...
 
     def confirms(self) -> bool:
@@ -140,13 +145,20 @@ class Past(Protocol):
 class LastLook:
     """What the policies may know about an outbound at the moment before it is marked sending.
 
-    ``due_at`` is since when it might have left: its time of quiet is no waiting.
+    ``due_at`` is since when it might have left: its time of quiet is no waiting. ``to_one`` and
+    ``on_channel`` are the segments handed over today (UTC) to the recipient and on the whole channel.
+    ``newest`` is the latest text from the recipient, and ``to_itself`` says that it went to the number that
+    it came from.
     """
 
     row: OutboxRow
     opted_out: bool
     due_at: datetime
     past: Past
+    to_one: int = 0
+    on_channel: int = 0
+    newest: str = field(default="", repr=False)
+    to_itself: bool = False
 
 
 class Expired(str):
@@ -210,6 +222,11 @@ class InboxRow:
 
 class Store(Protocol):
     """The memory. Safe to use from several threads of one process."""
+
+    @property
+    def divided(self) -> bool:
+        """Whether its senders fall into partitions that several processes step apart."""
+        ...
 
     # -- receive --------------------------------------------------------------------------------
 

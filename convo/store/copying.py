@@ -174,7 +174,6 @@ def _plain(table: str) -> Any:
 @contextmanager
 def _from_file(path: str) -> Iterator[Source]:
     db = connect(path, "ro")
-    db.row_factory = None
     try:
         with telling(path), _alone(path):
             db.execute("BEGIN")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -34,11 +34,20 @@ def look_over(
     for each in rows:
         segments = cost(stored(each["text"])).segments
         row = outbox_row(each, segments)
-        past = RecipientPast(run, channel, row.outbound.recipient, row.outbound.id, now)
         due_at = optional(each["due_at"]) if row.attempts else row.next_at
-        reason = allows(LastLook(row, bool(each["opted_out"]), due_at or row.created_at, past))
+        look = LastLook(
+            row,
+            bool(each["opted_out"]),
+            due_at or row.created_at,
+            RecipientPast(run, channel, row.outbound.recipient, row.outbound.id),
+            each["to_one"],
+            each["on_channel"],
+            stored(each["newest"]) or "",
+            bool(each["to_itself"]),
+        )
+        reason = allows(look)
         if reason is None:
-            found.going.append(replace(row, status=Status.SENDING, attempts=row.attempts + 1))
+            found.going.append(row.marked())
             found.marks.append((Status.SENDING, 1, "", at, at, segments, 1, row.outbound.id))
             charged.append((channel, row.outbound.recipient, segments))
         else:

@@ -14,21 +14,14 @@ _STOPPED = ("blocked", "expired", "queued")
 
 
 class RecipientPast:
-    """The past of one recipient on one channel, as seen at ``now``; looked up when asked for."""
+    """The past of one recipient on one channel; looked up when asked for."""
 
-    def __init__(self, run: Run, channel: str, recipient: Address, row: int, now: datetime) -> None:
+    __slots__ = ("_row", "_run", "_who")
+
+    def __init__(self, run: Run, channel: str, recipient: Address, row: int) -> None:
         self._run = run
         self._who = (channel, recipient)
         self._row = row
-        self._day = day(now)
-
-    def spent(self) -> tuple[int, int]:
-        """Return the segments handed over today (UTC): to the recipient, and on the whole channel."""
-        channel, recipient = self._who
-        found = {
-            each["recipient"]: each["segments"] for each in self._run("spent", channel, self._day, recipient)
-        }
-        return found.get(recipient, 0), found.get("", 0)
 
     def heard(self, limit: int) -> list[Line]:
         """Return the latest texts from the recipient, newest first."""
@@ -43,11 +36,6 @@ class RecipientPast:
             Line(stored(each["text"]), moment(each["marked_at"]), each["status"] not in _STOPPED)
             for each in self._run("said", *self._who, limit)
         ]
-
-    def is_ourselves(self) -> bool:
-        """Return whether the latest text of the recipient went to the number that it came from."""
-        found = self._run("to_itself", *self._who)
-        return bool(found and found[0]["same"])
 
     def confirms(self) -> bool:
         """Return whether the row is the newest word about consent, and the carrier has not refused since."""

@@ -75,6 +75,8 @@ logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 class PostgresStore(Reading):
     """A store in the schema of a database that the address names (its ``search_path``, usually public)."""
 
+    divided = True
+
     def __init__(self, url: str, *, in_commit: Wake = wake, connections: int = CONNECTIONS) -> None:
         """Open or make the store, bringing an older schema up to date.
 
@@ -247,7 +249,7 @@ class PostgresStore(Reading):
     ) -> list[OutboxRow]:
         """Choose what may leave now and mark it ``sending``; return those rows, oldest first."""
         with self._write() as db:
-            rows = ask(db, "sendable", (channel, stamp(now), limit, after_unknown))
+            rows = ask(db, "sendable", (channel, stamp(now), limit, after_unknown, day(now)))
             leaving = look_over(rows, allows, self._asking(db), channel, now)
             if leaving.marks:
                 tell_all(db, "mark", leaving.marks)

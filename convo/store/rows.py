@@ -18,7 +18,7 @@ from convo.engine.conversation import (
     Step,
     TimerFired,
 )
-from convo.flow.values import decode, encode, packed
+from convo.flow.values import decode, encode_packed, packed
 from convo.messages import Address, Outbound, OutboundKind, Status
 from convo.store.base import InboxRow, InboxStatus, JournalEntry, OutboxRow, PendingCall, Waiting
 
@@ -64,8 +64,8 @@ def stored(value: Any) -> Any:
     return value.decode("utf-8", "surrogatepass") if type(value) is bytes else value
 
 
-def conversation_row(conversation: Conversation) -> tuple[Any, ...]:
-    """Return the columns of a conversation, in the order of ``write_conversation``."""
+def conversation_row(conversation: Conversation, data: Mapping[str, object]) -> tuple[Any, ...]:
+    """Return the columns of ``write_conversation``; ``data`` are those of the conversation, packed."""
     ended_at = conversation.ended_at
     return (
         conversation.channel,
@@ -78,7 +78,7 @@ def conversation_row(conversation: Conversation) -> tuple[Any, ...]:
         conversation.tries,
         conversation.steps,
         conversation.language,
-        encode(conversation.data),
+        encode_packed(data),
         stamp(conversation.opened_at),
         stamp(conversation.now_at),
         conversation.ended,
@@ -177,8 +177,11 @@ def event_of(data: Mapping[str, Any]) -> Event:
             return Started(data["flow"], decode(json.dumps(data["given"])))
 
 
-def record(step: Step) -> str:
-    """Return a step as the journal keeps it: enough to make it again, and to tell it in words."""
+def record(step: Step, data: Mapping[str, object] | None = None) -> str:
+    """Return a step as the journal keeps it: enough to make it again, and to tell it in words.
+
+    ``data`` are its data where they are ``packed`` already.
+    """
     return json.dumps(
         {
             **event_as_data(step.event),
@@ -190,7 +193,7 @@ def record(step: Step) -> str:
             "ended": step.conversation.ended,
             "language": step.conversation.language,
             "tries": step.conversation.tries,
-            "data": packed(step.conversation.data),
+            "data": packed(step.conversation.data) if data is None else data,
             "said": [[outbound.recipient, outbound.kind, outbound.text] for outbound in step.outbound],
             "timers": [[timer.name, stamp(timer.due_at)] for timer in step.timers],
             "request": [step.request.service, packed(step.request.given)] if step.request else None,

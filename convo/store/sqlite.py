@@ -39,7 +39,7 @@ from convo.store.rows import (
     storable,
 )
 from convo.store.sqlfiles import migrations, statements
-from convo.store.sqlite_access import Transaction, by_name, make_private, raise_told, telling
+from convo.store.sqlite_access import Asking, Transaction, make_private, raise_told, telling
 from convo.store.written import SPENT_KEPT, TAKEN, requests, settled, texts, written
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ BUSY_SECONDS = 10.0
 class SqliteStore(Reading):
     """A store in one file; ``":memory:"`` keeps it in this process."""
 
+    divided = False
+
     def __init__(self, path: Path | str) -> None:
         """Open or make the store, bringing an older schema up to date.
 
@@ -67,6 +69,7 @@ class SqliteStore(Reading):
         self._lock = threading.RLock()
         self._run_lock: int | None = None
         self._closed = False
+        self._ask = Asking(_SQL)
         with telling(self.path):
             if self.path != ":memory:":
                 make_private(Path(self.path))
@@ -74,7 +77,6 @@ class SqliteStore(Reading):
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             try:
-                self._db.row_factory = sqlite3.Row
                 self._prepare()
             except BaseException:
                 self._db.close()
@@ -226,8 +228,8 @@ class SqliteStore(Reading):
     ) -> list[OutboxRow]:
         """Choose what may leave now and mark it ``sending``; return those rows, oldest first."""
         with self._write() as db:
-            found = db.execute(_SQL["sendable"], (channel, stamp(now), limit, after_unknown)).fetchall()
-            leaving = look_over(map(by_name, found), allows, self._rows, channel, now)
+            found = self._ask(db, "sendable", (channel, stamp(now), limit, after_unknown, day(now)))
+            leaving = look_over(found, allows, self._rows, channel, now)
             if leaving.marks:
                 db.executemany(_SQL["mark"], leaving.marks)
             if leaving.asked:
@@ -317,7 +319,7 @@ class SqliteStore(Reading):
     def _rows(self, name: str, *values: Any) -> list[Row]:
         with self._lock:
             try:
-                return [by_name(row) for row in self._db.execute(_SQL[name], values)]
+                return self._ask(self._db, name, values)
             except (sqlite3.Error, OSError) as wrong:
                 raise_told(self.path, wrong)
                 raise

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,9 +14,25 @@ from typing import Any
 from convo.errors import StoreError
 
 
-def by_name(row: sqlite3.Row) -> dict[str, Any]:
-    """Return a row as a dict: where most of its columns are read, faster than to look up each."""
-    return dict(zip(row.keys(), row, strict=True))
+class Asking:
+    """Runs named statements of one schema, and returns what they find as dicts by column."""
+
+    __slots__ = ("_columns", "_statements")
+
+    def __init__(self, statements: Mapping[str, str]) -> None:
+        self._statements = statements
+        self._columns: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self, db: sqlite3.Connection, name: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """Run a statement. Raises: sqlite3.Error."""
+        cursor = db.execute(self._statements[name], values)
+        found = cursor.fetchall()
+        if not found:
+            return found
+        columns = self._columns.get(name)
+        if columns is None:
+            columns = self._columns[name] = tuple(each[0] for each in cursor.description)
+        return [dict(zip(columns, row, strict=True)) for row in found]
 
 
 class Transaction:

@@ -21,7 +21,7 @@ from convo.store.looking import Deciding, Looking
 from convo.store.rows import Row
 from convo.store.sqlfiles import migrations, statements
 from convo.store.sqlite import APPLICATION_ID, BUSY_SECONDS
-from convo.store.sqlite_access import by_name, telling, told
+from convo.store.sqlite_access import Asking, telling, told
 
 _SQL = statements("views.sql")
 
@@ -32,8 +32,8 @@ class SqliteViews(Looking):
     def __init__(
         self, db: sqlite3.Connection, lock: AbstractContextManager[Any] | None = None, path: str = "the store"
     ) -> None:
-        """Look through ``db``, whose rows must be ``sqlite3.Row``."""
         self._db = db
+        self._ask = Asking(_SQL)
         self._lock = lock or threading.RLock()
         self._path = path
 
@@ -68,7 +68,7 @@ class SqliteViews(Looking):
 
     def _run(self, name: str, *values: object) -> list[Row]:
         with self._lock, telling(self._path):
-            return [by_name(row) for row in self._db.execute(_SQL[name], values)]
+            return self._ask(self._db, name, values)
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
@@ -145,7 +145,6 @@ def _recognised(uri: str, path: str) -> sqlite3.Connection:
     """Connect, and see that it is a store of ours with the schema that the statements are made for."""
     db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        db.row_factory = sqlite3.Row
         (owner,) = db.execute("PRAGMA application_id").fetchone()
         (version,) = db.execute("PRAGMA user_version").fetchone()
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from convo.engine.conversation import CallAnswered, Conversation, TimerFired
-from convo.flow.values import encode
+from convo.flow.values import encode, packed
 from convo.messages import Inbound, Status
 from convo.store.base import InboxStatus, Opening, Result, Settlement
 from convo.store.rows import consent_row, conversation_row, record, stamp, storable
@@ -65,14 +65,15 @@ class Written:
 def written(results: Sequence[Result], now: datetime) -> Written:
     """Return the rows of these results, all dated ``now``."""
     found = Written()
-    last: dict[tuple[str, str, int], Conversation] = {}
+    last: dict[tuple[str, str, int], tuple[Conversation, Mapping[str, object]]] = {}
     at = stamp(now)
     for result in results:
         for step in result.steps:
             after = step.conversation
             name = (after.channel, after.sender, after.number)
-            last[name] = after
-            found.journal.append((*name, after.steps, after.flow, stamp(step.now), record(step)))
+            data = packed(after.data)
+            last[name] = after, data
+            found.journal.append((*name, after.steps, after.flow, stamp(step.now), record(step, data)))
             found.outbound += [
                 (
                     *(o.channel, o.recipient, storable(o.text), o.kind, at, at),
@@ -98,9 +99,9 @@ def written(results: Sequence[Result], now: datetime) -> Written:
             tried = int(bool(result.dead or result.retry))
             found.finished.append((status, tried, result.dead or result.retry or "", result.waiting.id))
     # An ended conversation is written before the one that was opened after it: one open at a time.
-    ordered = sorted(last.values(), key=lambda each: (each.channel, each.sender, each.number))
-    found.conversations = [conversation_row(each) for each in ordered]
-    found.left = [(e.channel, e.sender, e.number, e.entry, int(not e.is_open)) for e in ordered]
+    for person, (conversation, packed_data) in sorted(last.items()):
+        found.conversations.append(conversation_row(conversation, packed_data))
+        found.left.append((*person, conversation.entry, int(not conversation.is_open)))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
-from convo.runtime.guard import looping, may_loop
+from convo.runtime.guard import is_a_short_word, looping, may_loop
 from convo.store.base import Line
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -42,7 +42,14 @@ def test_nothing_is_missed_by_looking_at_their_texts_first() -> None:
                 if looping(theirs, ours) is not None:
                     found += 1
                     assert may_loop(theirs), (few, asked)
+                if may_loop(theirs):
+                    assert not is_a_short_word(theirs[0].text), (few, asked)
     assert found > 50
+
+
+def test_a_command_is_a_short_word_and_what_machines_send_is_none() -> None:
+    assert all(map(is_a_short_word, ("YES", "stop", " Time ", "", "👍", "ja!")))
+    assert not any(map(is_a_short_word, ("2", "12:30", "oh no", "stopwatch", "Ευχαριστώ", "٣")))
 
 
 def test_whoever_sends_short_answers_is_not_looked_into() -> None:

@@ -97,8 +97,15 @@ UPDATE inbox SET status = ?, attempts = attempts + ?, reason = ? WHERE id = ?
 SELECT o.id, o.channel, o.recipient, o.text, o.kind, o.status, o.created_at, o.attempts, o.next_at,
     o.provider_id, o.reason, o.segments, o.number, o.asks, o.due_at,
     coalesce((SELECT CASE c.kind WHEN 'opt-out' THEN 1 ELSE 0 END FROM consent c
-        WHERE c.channel = o.channel AND c.number = o.recipient ORDER BY c.id DESC LIMIT 1), 0) AS opted_out
+        WHERE c.channel = o.channel AND c.number = o.recipient ORDER BY c.id DESC LIMIT 1), 0) AS opted_out,
+    coalesce((SELECT s.segments FROM spent s WHERE s.channel = o.channel AND s.day = ?5 AND s.recipient = o.recipient), 0)
+        AS to_one,
+    coalesce((SELECT s.segments FROM spent s WHERE s.channel = o.channel AND s.day = ?5 AND s.recipient = ''), 0)
+        AS on_channel,
+    n.text AS newest, n.sender = n.recipient AS to_itself
 FROM outbox o INDEXED BY outbox_in_order
+LEFT JOIN inbox n ON n.id = (SELECT i.id FROM inbox i
+    WHERE i.channel = o.channel AND i.sender = o.recipient AND i.kind = 'text' ORDER BY i.id DESC LIMIT 1)
 WHERE o.channel = ?1 AND o.status = 'queued'
     -- A row written later than now: the clock has been set back. What nobody holds does not wait for it to catch up.
     AND (o.next_at <= ?2 OR (o.changed_at > ?2 AND (o.attempts > 0 OR o.next_at = o.created_at)))
@@ -217,18 +224,12 @@ WHERE (channel, day, recipient) IN (
 -- name: forget_spent
 DELETE FROM spent WHERE day < ?
 
--- name: spent
-SELECT recipient, segments FROM spent WHERE channel = ? AND day = ? AND recipient IN (?, '')
-
 -- name: heard
 SELECT text, received_at FROM inbox WHERE channel = ? AND sender = ? AND kind = 'text' ORDER BY id DESC LIMIT ?
 
 -- name: said
 SELECT text, marked_at, status FROM outbox WHERE channel = ? AND recipient = ? AND marked_at IS NOT NULL
 ORDER BY id DESC LIMIT ?
-
--- name: to_itself
-SELECT sender = recipient AS same FROM inbox WHERE channel = ? AND sender = ? AND kind = 'text' ORDER BY id DESC LIMIT 1
 
 -- name: unconfirmed
 SELECT 1 WHERE EXISTS (SELECT 1 FROM outbox WHERE channel = ?1 AND recipient = ?2 AND kind = 'consent' AND id > ?3)

@@ -141,8 +141,15 @@ RETURNING partition
 SELECT o.id, o.channel, o.recipient, o.text, o.kind, o.status, o.created_at, o.attempts, o.next_at,
     o.provider_id, o.reason, o.segments, o.number, o.asks, o.due_at,
     coalesce((SELECT c.kind = 'opt-out' FROM consent c
-        WHERE c.channel = o.channel AND c.number = o.recipient ORDER BY c.id DESC LIMIT 1), false) AS opted_out
+        WHERE c.channel = o.channel AND c.number = o.recipient ORDER BY c.id DESC LIMIT 1), false) AS opted_out,
+    coalesce((SELECT s.segments FROM spent s WHERE s.channel = o.channel AND s.day = ?5 AND s.recipient = o.recipient), 0)
+        AS to_one,
+    coalesce((SELECT s.segments FROM spent s WHERE s.channel = o.channel AND s.day = ?5 AND s.recipient = ''), 0)
+        AS on_channel,
+    n.text AS newest, n.sender = n.recipient AS to_itself
 FROM outbox o
+LEFT JOIN LATERAL (SELECT i.text, i.sender, i.recipient FROM inbox i
+    WHERE i.channel = o.channel AND i.sender = o.recipient AND i.kind = 'text' ORDER BY i.id DESC LIMIT 1) n ON true
 WHERE o.channel = ?1 AND o.status = 'queued'
     -- A row written later than now: the clock has been set back. What nobody holds does not wait for it to catch up.
     AND (o.next_at <= ?2 OR (o.changed_at > ?2 AND (o.attempts > 0 OR o.next_at = o.created_at)))
