@@ -67,7 +67,7 @@ def hidden(looking: Looking) -> Iterator[Finding]:
         words = [(each.label, "a word of anywhere") for _, each in inherited if _is_word(each)]
         for rule in state.inherited:
             words += [(each.label, "a word of anywhere") for twins in rule.twins.values() for each in twins]
-        plain = looking.flow.keywords_alone
+        plain = (*looking.flow.keywords_alone, *_twin_keywords(looking))
         words += [(word, "the keyword of this flow") for word in plain]
         own = {matcher.word for rule in state.rules for matcher in rule.matchers}
         for word, what in dict(reversed(words)).items():
@@ -81,6 +81,12 @@ def hidden(looking: Looking) -> Iterator[Finding]:
                 yield looking.finding(
                     "C009", message, state.scope, at, length, hint=hint, chat=chat, keeps=state.name
                 )
+
+
+def _twin_keywords(looking: Looking) -> Iterator[str]:
+    """Yield the keywords of other languages that open the flow without a value."""
+    for words in looking.flow.twin_keywords.values():
+        yield from (word for word in words if not word.endswith((" number", " text")))
 
 
 def same_text(looking: Looking) -> Iterator[Finding]:

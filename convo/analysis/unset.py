@@ -44,8 +44,8 @@ class _Walk:
         self.machine = machine
         fixed = self.flow.people.keys() | self.flow.hours.keys()
         self.known = self.flow.types.keys() - fixed
-        always = {name for name, each in self.flow.data.items() if each.first is not None or each.given}
-        self.entering: dict[str, set[str]] = {str(compiled.machine.initial): always}
+        self.always = {n for n, each in self.flow.data.items() if each.first is not None or each.given}
+        self.entering: dict[str, set[str]] = {str(compiled.machine.initial): self.always}
         changed = True
         while changed:
             changed = False
@@ -107,6 +107,8 @@ class _Walk:
 
     def readings(self) -> Iterable[Reading]:
         """Yield everything that reads names, in the order of the machine."""
+        if self.flow.greeting is not None:
+            yield self.flow.greeting, "", self.always | self._value_in(self.flow.start)
         for row in self.machine:
             if row.source in self.entering:
                 yield from self._readings_of_row(row)

@@ -55,7 +55,9 @@ def shape_of(root: object) -> Shaped:
         return Shaped(None, (problem("F003", f"this is no flow but {what}", other, hint=hint),))
     if isinstance(root, MapNode):
         absent = [name for name in ("flow", "states") if name not in root]
-        problems = [problem("F003", f"'{name}' is missing", root.position) for name in absent]
+        problems = [
+            problem("F003", f"'{name}' is missing", root.position, hint=_MISSING[name]) for name in absent
+        ]
     node, told = root, False
     cut: set[Position] = set()
     while True:
@@ -247,6 +249,11 @@ def _belonging(key: Scalar, model: type[Shape]) -> str:
         else "it belongs to a step, which waits for nothing"
     )
 
+
+_MISSING = {
+    "flow": "begin the file with a line such as 'flow: name'",
+    "states": "the states stand below a line 'states:', each two spaces further in",
+}
 
 _FOR_EXAMPLE = {
     "tell": 'for example: tell: {nurse: "Please call."}, and under people the number of the nurse',

@@ -142,3 +142,17 @@ def test_a_language_that_is_not_listed_yet(tmp_path: Path, capsys: pytest.Captur
     assert "topics.sw.yaml stands beside this file, and its language is not listed" in capsys.readouterr().out
     (tmp_path / "topics.sw.yaml").write_text("flow: other\n", encoding="utf-8")
     assert main(["check", str(flow), "--strict"]) == 0
+
+
+def test_a_keyword_that_hides_an_answer_in_another_language(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow, twin = tmp_path / "topics.yaml", tmp_path / "topics.es.yaml"
+    flow.write_text(LISTED.replace("states:", "keywords: [TOPICS]\nstates:"), encoding="utf-8")
+    twin.write_text(
+        "translates: topics\nlanguage: es\nkeywords: [FACTURA]\nstates:\n  topic:\n    ask: ¿Qué?\n"
+        "    choices: [Factura, Tren]\n  done:\n    reply: Gracias.\n",
+        encoding="utf-8",
+    )
+    main(["check", str(flow)])
+    assert "C009  warning: 'FACTURA' is the keyword of this flow, so" in capsys.readouterr().out

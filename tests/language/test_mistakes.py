@@ -139,6 +139,11 @@ MISTAKES = [
     # words that mean opting out
     ("keywords: [BASE]", "keywords: [STOP]", "'STOP' means opting out here, so this keyword never opens"),
     # what check looks for
+    (
+        "keywords: [BASE]",
+        "keywords: [BASE]\ngreeting: Hi ${comment}!",
+        "C003  'comment' may not be set yet where",
+    ),
     ("    end: complete\n", "", "C019  advice: 'done' says something and goes on to the end 'gave_up'"),
     ("    optional: []\n", "", "it leaves the answer open: end the 'goto' with 'else: STATE'"),
     # quotes and brackets
