@@ -24,7 +24,7 @@ def check_command(file: Path, form: str) -> int:
     import json
     import os
 
-    from convo.analysis.checks import check
+    from convo.analysis.checks import looked_over
     from convo.clock import SystemClock
     from convo.flow.problems import FlowError, Problem, Severity
     from convo.runtime.config import ConfigProblems, read_config
@@ -41,9 +41,23 @@ def check_command(file: Path, form: str) -> int:
         }
         told = f"{count(len(config.channels), 'channel')}, {count(len(flows), 'flow')}: "
         problems += config.warnings
+        try:
+            transports = config.transports(SystemClock())
+        except ConfigProblems as wrong:
+            transports = {}
+            problems += wrong.problems
+            code = wrong.exit_code
         for path, compiled in flows.items():
-            problems += check(compiled, Path(path).read_text(encoding="utf-8-sig").splitlines())
-        for transport in config.transports(SystemClock()).values():
+            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+            carriers = [
+                transports[channel.name]
+                for channel in config.channels
+                if channel.name in transports and compiled in channel.flows.flows.values()
+            ]
+            problems += looked_over(
+                compiled, lines, {each.name: each.reserved_words for each in carriers}
+            ).found
+        for transport in transports.values():
             transport.close()
     except (ConfigProblems, FlowError) as wrong:
         problems += wrong.problems

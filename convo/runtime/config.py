@@ -65,7 +65,8 @@ class ChannelConfig:
 
     ``environ`` is what its transport takes for the environment; ``sources`` says in words where each
     setting came from, never its value. ``push`` None: nothing is changed at the provider; ``hook``: calls are
-    taken (also for a while after the switch back to polling), ``secret`` being that of the path.
+    taken (also for a while after the switch back to polling), ``secret`` being that of the path. ``place`` is
+    where it stands in the file, ``written`` where each of its variables is set there.
     """
 
     name: str
@@ -84,6 +85,7 @@ class ChannelConfig:
     hook: bool = False
     secret: str = field(default="", repr=False)
     place: Scalar = field(default_factory=lambda: Scalar(""))
+    written: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,9 @@ class Config:
             except NotPushable as refused:
                 problems.append(self._not_pushable(channel, refused))
             except ConfigError as refused:
-                hint = _where_to_write(channel.transport, str(refused))
-                problems.append(self._refused("G008", channel, refused, hint))
+                at = next((each for name, each in channel.written.items() if name in str(refused)), None)
+                hint = _where_to_write(channel.transport, str(refused)) if at is None else ""
+                problems.append(self._refused("G008", channel, refused, hint, at))
         if problems:
             for transport in made.values():
                 transport.close()
@@ -145,8 +148,11 @@ class Config:
         }
         return self._refused("G015", channel, refused, hints.get(refused.lacks, ""))
 
-    def _refused(self, code: str, channel: ChannelConfig, refused: ConfigError, hint: str) -> Problem:
-        found = problem(code, f"the channel '{channel.name}': {refused}", channel.place, hint=hint)
+    def _refused(
+        self, code: str, channel: ChannelConfig, refused: ConfigError, hint: str, at: Scalar | None = None
+    ) -> Problem:
+        place = channel.place if at is None else at
+        found = problem(code, f"the channel '{channel.name}': {refused}", place, hint=hint)
         return found.located(self.path, list(self.lines))
 
 
@@ -308,6 +314,7 @@ class _Reading:
             hook=shape.hook and self.accounts,
             secret=secret or "",
             place=shape.name,
+            written=_written(shape, shape.transport),
         )
 
     def number(self, shape: ChannelShape) -> None:
@@ -382,6 +389,14 @@ class _Reading:
                 self.add("G012", message, shape.number or shape.name, hint)
             elif who:
                 taken[key] = str(shape.name)
+
+
+def _written(shape: ChannelShape, transport: str) -> dict[str, Scalar]:
+    """Return where in the file each variable of a channel's transport is set."""
+    written = {variable_of(transport, name): name for name in shape.settings}
+    if shape.number is not None:
+        written[variable_of(transport, "number")] = shape.number
+    return written
 
 
 def _where_to_write(transport: str, refused: str) -> str:

@@ -68,6 +68,7 @@ UNKNOWNS = ("hold", "resend")
 
 SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "console": (),
         "generic": ("description", "base_url", "token_url"),
         "kannel": ("sendsms_url", "username", "password", "region", "reply"),
         "telstra_v2": ("client_id", "client_secret", "base_url", "token_url"),

@@ -78,7 +78,10 @@ def create(*, channel: str, clock: Clock, environ: Mapping[str, str]) -> Telstra
     Raises:
         ConfigError: settings are missing or wrong.
     """
-    return TelstraV3(Settings.from_environ(environ), channel=channel, clock=clock)
+    settings = Settings.from_environ(environ)
+    if isinstance(settings.since, datetime) and settings.since > clock.now():
+        raise ConfigError("TELSTRA_SINCE is still to come: nobody would be answered until then")
+    return TelstraV3(settings, channel=channel, clock=clock)
 
 
 class TelstraV3:
