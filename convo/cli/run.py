@@ -13,6 +13,25 @@ import click
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMS = ("text", "json")
+LONGEST_REST = 86_400.0
+
+
+def _rest(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Read ``30s``, ``5m``, or seconds with or without a fraction; return seconds."""
+    if value is None:
+        return None
+    from convo.flow.values import parse_duration
+
+    found = parse_duration(value)
+    try:
+        seconds = float(value) if found is None else found.total_seconds()
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_REST:
+        raise click.BadParameter(
+            f"{value!r} is no time to rest; write 1s, 30s or 5m; at most 24h", ctx, param
+        )
+    return seconds
 
 
 @click.command("run")
@@ -44,9 +63,9 @@ FORMS = ("text", "json")
 )
 @click.option(
     "--poll",
-    type=click.FloatRange(min=0, min_open=True, max=86400),
-    metavar="SECONDS",
-    help="How long to rest between polls that brought nothing.  [default: 1]",
+    callback=_rest,
+    metavar="TIME",
+    help="How long to rest between polls that brought nothing: 5s, 1m, or seconds.  [default: 1s]",
 )
 @click.option("--once", is_flag=True, help="Take what is there, answer it and exit: fit for cron.")
 @click.option("--emulate", is_flag=True, help="Emulate the provider here, with your terminal as its phone.")

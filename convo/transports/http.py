@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 
 from convo.clock import Clock
 from convo.transports.http_deadline import HeadWithin
@@ -165,7 +165,7 @@ class Door:
         except requests.Timeout as problem:
             return _no_answer("no answer in time", problem)
         except requests.ConnectionError as problem:
-            return _no_answer("no connection, or it broke", problem)
+            return _no_answer("the line broke", problem)
         except (requests.RequestException, OSError, ValueError) as problem:
             never = isinstance(problem, ValueError) and not isinstance(problem, OSError)
             kind = type(problem).__name__
@@ -227,9 +227,20 @@ def _of_the_network(problem: Exception) -> bool:
 
 
 def _no_answer(what: str, problem: Exception) -> NoAnswer:
-    cause = next((link for link in _chain(problem) if isinstance(link, _UNSENT)), None)
-    kind = type(cause or problem).__name__
-    return NoAnswer(f"{what} ({kind})", may_have_arrived=cause is None)
+    """Say what went wrong, ``what`` in general, in words that an operator can look for."""
+    links = list(_chain(problem))
+    cause = next((link for link in links if isinstance(link, _UNSENT)), None)
+    if isinstance(cause, SSLCertVerificationError):
+        what = f"its certificate is not trusted: {cause.verify_message.rstrip('.')}"
+    elif cause is not None:
+        what = "no connection"
+    said = next((link.strerror for link in links if isinstance(link, OSError) and link.strerror), "")
+    if said and not isinstance(cause, SSLCertVerificationError):
+        what = f"{what}: {said.lower()}"
+    elif isinstance(cause, ConnectTimeoutError):
+        what = f"{what} in time"
+    by_proxy = any(isinstance(link, ProxyError) for link in links)
+    return NoAnswer(f"the proxy: {what}" if by_proxy else what, may_have_arrived=cause is None)
 
 
 def _chain(problem: BaseException) -> Iterator[BaseException]:

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-import pty
 import re
-import select
-import signal
-import sys
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -18,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from convo.cli import cli, main
+from tests.terminal import CTRL_C, CTRL_D
+from tests.terminal import chat as on_a_terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 STOPWATCH = (ROOT / "flows" / "stopwatch.yaml").read_text(encoding="utf-8")
@@ -363,7 +358,13 @@ def test_a_fault_and_controls_are_shown(tmp_path: Path) -> None:
 
 
 def test_on_a_terminal_everything_stands_beside_the_chat(asking: Path) -> None:
-    screen, code = _on_a_terminal(asking, ["hi", "20", "/nothing", "\x04"], columns=80)
+    typed = [
+        ("/help shows", "hi\n"),
+        ("A number please.", "20\n"),
+        ("Where do", "/nothing\n"),
+        ("no /nothing", CTRL_D),
+    ]
+    screen, code = on_a_terminal(["chat", str(asking)], typed, {"COLUMNS": "80", "TERM": "xterm"})
     assert code == 0
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen)
     assert "/help shows" in plain
@@ -376,44 +377,13 @@ def test_on_a_terminal_everything_stands_beside_the_chat(asking: Path) -> None:
 
 
 def test_ctrl_c_on_a_narrow_terminal_leaves_without_a_word(asking: Path) -> None:
-    screen, code = _on_a_terminal(asking, ["hi", "20", "\x03"], columns=40)
+    typed = [("/help", "hi\n"), ("A number please.", "20\n"), ("Where do", CTRL_C)]
+    screen, code = on_a_terminal(["chat", str(asking)], typed, {"COLUMNS": "40", "TERM": "xterm"})
     assert code == 0
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen)
     assert "[town (en) · age=20" in plain
     assert max(map(len, plain.splitlines())) <= 40
     assert "Traceback" not in plain
-
-
-def _on_a_terminal(flow: Path, typed: list[str], columns: int) -> tuple[str, int]:
-    child, terminal = pty.fork()
-    if child == 0:
-        os.environ |= {"COLUMNS": str(columns), "TERM": "xterm"}
-        os.chdir(ROOT)
-        os.execv(sys.executable, [sys.executable, "-m", "convo", "chat", str(flow)])
-    screen = b""
-    for prompts, keys in enumerate([*typed, ""], 1):
-        ends = time.monotonic() + 20
-        while time.monotonic() < ends and (not keys or screen.count("you ›".encode()) < prompts):
-            if select.select([terminal], [], [], 0.1)[0]:
-                try:
-                    screen += os.read(terminal, 65536)
-                except OSError:  # how a terminal says that the other side has closed it
-                    break
-        if keys:
-            os.write(terminal, keys.encode() + (b"" if keys in ("\x03", "\x04") else b"\n"))
-    ends = again = time.monotonic()
-    while (gone := os.waitpid(child, os.WNOHANG))[0] == 0:
-        if time.monotonic() > ends + 30:
-            os.kill(child, signal.SIGKILL)
-        elif time.monotonic() > again + 3:
-            # Python may miss a signal just before it begins to wait; a person presses the key again.
-            os.write(terminal, typed[-1].encode())
-            again = time.monotonic()
-        with contextlib.suppress(OSError):
-            if select.select([terminal], [], [], 0.1)[0]:
-                screen += os.read(terminal, 65536)
-    os.close(terminal)
-    return screen.decode(), os.waitstatus_to_exitcode(gone[1])
 
 
 def test_a_conversation_that_only_we_begin(tmp_path: Path) -> None:

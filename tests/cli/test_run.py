@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import pty
-import select
 import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -17,6 +14,8 @@ import pytest
 
 from convo.cli.phone import read_line, written
 from convo.messages import Address
+from tests.ending import ended
+from tests.terminal import CTRL_C, CTRL_D, chat
 
 ROOT = Path(__file__).resolve().parents[2]
 STOPWATCH = ROOT / "flows" / "stopwatch.yaml"
@@ -121,6 +120,8 @@ def test_people_in_a_state_that_is_gone(tmp_path: Path) -> None:
         (["run", STOPWATCH, "--emulate"], 2, "--transport telstra_v2"),
         (["run", STOPWATCH, "--greet", "12", "--store", "memory"], 2, "--greet"),
         (["run", STOPWATCH, "--poll", "0"], 2, "--poll"),
+        (["run", STOPWATCH, "--poll", "5x"], 2, "write 1s, 30s or 5m"),
+        (["run", STOPWATCH, "--poll", "2m", "--store", "/nowhere/x.db"], 3, "/nowhere"),
         (["run", STOPWATCH, "--store", "README.md"], 3, "no database"),
         (["run", STOPWATCH, "--store", "/nowhere/x.db"], 3, "/nowhere"),
         (["run"], 2, "FLOW"),
@@ -186,10 +187,10 @@ def test_signals_end_it_in_peace_even_while_a_poll_hangs(how: signal.Signals, wo
         ) as run:
             assert run.stderr is not None
             assert b"start: stopwatch" in run.stderr.readline()
-            silent.settimeout(10)
+            silent.settimeout(30)
             with silent.accept()[0] if words else nullcontext():
-                run.send_signal(how)
-                assert run.wait(2) == 0
+                assert ended(run, how) < 2
+                assert run.returncode == 0
             assert b"Traceback" not in run.stderr.read()
 
 
@@ -231,39 +232,15 @@ def test_a_signal_while_it_is_still_being_imported(how: signal.Signals) -> None:
 
 
 def test_a_chat_on_a_terminal(tmp_path: Path) -> None:
-    screen, code = _chat(["run", str(STOPWATCH), "--store", str(tmp_path / "x.db")], [b"START\n", b"\x04"])
+    command = ["run", str(STOPWATCH), "--store", str(tmp_path / "x.db")]
+    screen, code = chat(command, [("Stopwatch online!", "START\n"), ("is running.", CTRL_D)])
     assert code == 0
     assert screen.index("Ctrl-D ends") < screen.index("Stopwatch online!") < screen.index("is running.")
     assert "INFO" not in screen
-    again, code = _chat(["run", str(STOPWATCH), "--store", str(tmp_path / "x.db")], [b"\x03"])
+    again, code = chat(command, [("in the state 'running'", CTRL_C)])
     assert "in the state 'running'" in again
     assert "Stopwatch online!" not in again
     assert code == 0
-
-
-def _chat(words: list[str], typed: list[bytes]) -> tuple[str, int]:
-    """Run convo on a terminal, type each line at a prompt, and return what the screen got."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(ROOT)
-        os.execv(sys.executable, [*CONVO, *words])
-    screen, ended = b"", False
-    for prompts, keys in enumerate([*typed, b""], 1):
-        ends = time.monotonic() + 30
-        while time.monotonic() < ends and (not keys or screen.count("you ›".encode()) < prompts):
-            if select.select([terminal], [], [], 0.1)[0]:
-                try:
-                    screen += os.read(terminal, 65536)
-                except OSError:  # how a terminal says that the other side has closed it
-                    ended = True
-                    break
-        if keys:
-            os.write(terminal, keys)
-    if not ended:  # else the wait for it could be for ever
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    os.close(terminal)
-    return screen.decode(), os.waitstatus_to_exitcode(status)
 
 
 def test_lines_of_a_pipe() -> None:

@@ -38,6 +38,7 @@ from convo.transports import create
 from convo.transports.telstra_v2 import TelstraV2
 from convo.transports.telstra_v3 import TelstraV3
 from convo.web import app_of, serve
+from tests.ending import ended
 
 ROOT = Path(__file__).resolve().parents[2]
 STOPWATCH = ROOT / "flows" / "stopwatch.yaml"
@@ -76,10 +77,8 @@ class Process:
 
     def ends(self, number: signal.Signals = signal.SIGTERM) -> float:
         """End it by a signal; return the seconds that it took, exit code 0."""
-        began = time.monotonic()
-        self._process.send_signal(number)
-        code = self._process.wait(20)
-        took = time.monotonic() - began
+        took = ended(self._process, number)
+        code = self._process.returncode
         assert self._process.stderr is not None
         self.log = self._process.stderr.read()
         assert code == 0, self.log
