@@ -21,6 +21,7 @@ from convo.engine.machine import (
 )
 from convo.engine.recognise import Recognisers
 from convo.engine.timing import NO_ANSWER, reminder_name
+from convo.errors import Fault
 from convo.flow import model
 from convo.flow.answer_words import NO, YES, understood
 from convo.flow.cards import CALL_RESULTS
@@ -130,6 +131,9 @@ class Compiler:
         confirms = confirmation is not None and confirmation.question and confirmation.question.confirms
         goto = confirmation.goto if confirms and confirmation is not None else state.goto
         action = Action(state.position, condition, NOTHING, goto, state.scope)
+        if condition is None and not _may_be_answered(state):
+            # Entering has unset the answer: a line of the goto that asks for one never holds.
+            goto = tuple(arm for arm in goto if not _asks_for_answer(arm, state.question)) or goto
         for arm, tests in _arms_for(goto, ""):
             take = Take(trigger, label, arm.position.line, action, arm, Does.PASS_OVER)
             self._add(trigger, state.name, take, tests)
@@ -333,6 +337,31 @@ def _left_of_anywhere(state: model.State, languages: Iterable[str]) -> Iterator[
             yield rule
         elif left:
             yield replace(rule, matchers=left)
+
+
+def _may_be_answered(state: model.State) -> bool:
+    """Return whether a question that waits may have its answer already: from before, or set meanwhile."""
+    question = state.question
+    if question is None or question.back is not None:
+        return True
+    rules = (*state.rules, *state.inherited)
+    actions = [each for rule in rules for each in rule.actions]
+    actions += [each for timer in state.timers for each in timer.actions]
+    lines = [line for each in actions for line in each.effects.set]
+    lines += [line for each in actions for arm in each.goto for line in arm.effects.set]
+    return any(line.name == question.save for line in lines)
+
+
+def _asks_for_answer(arm: Arm, question: Question | None) -> bool:
+    """Return whether a line of a goto cannot hold while the question has no answer."""
+    if arm.outcome_test is not None:
+        return True
+    if arm.condition is None or question is None or arm.condition.names != {question.save}:
+        return False
+    try:
+        return arm.condition.evaluate({}) is False
+    except Fault:
+        return False  # It asks for the answer without looking whether there is one: that is told elsewhere.
 
 
 def _arms_for(arms: Iterable[Arm], outcome: str) -> Iterator[tuple[Arm, tuple[Expression, ...]]]:

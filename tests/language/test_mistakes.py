@@ -340,3 +340,63 @@ def test_a_state_of_numbers_does_not_say_that_it_expects_nothing(tmp_path: Path)
     phone = Phone(path)
     phone.send("hello").expect("Sorry, I did not understand that.")
     phone.close()
+
+
+PASSED_OVER = """\
+flow: passed_over
+states:
+  sure:
+    ask: Are you sure?
+    answer: yes or no
+    optional: SKIP
+    goto:
+      yes: colour
+      no: count
+      else: bye
+  colour:
+    ask: Which?
+    choices: {red: Red, blue: Blue}
+    optional: SKIP
+    goto:
+      red: count
+      else: bye
+  count:
+    ask: How many?
+    answer: number 1 to 5
+    optional: SKIP
+    goto:
+      count is set and count > 3: bye
+      else: few
+  few:
+    reply: Few.
+    end: few
+  bye:
+    reply: Bye.
+    end: complete
+"""
+
+
+def test_where_an_optional_answer_is_asked_for_below(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = checked(PASSED_OVER, tmp_path, capsys)
+    assert (code, said.count("\n")) == (0, 1), said
+    flow, tests = tmp_path / "base.yaml", tmp_path / "base.test.yaml"
+    assert main(["explore", str(flow)]) == 0
+    tests.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert main(["test", str(tests), "--cover", "--min", "100"]) == 0
+
+
+def test_an_answer_that_is_there_already_counts_when_it_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "passed_over.yaml"
+    path.write_text(PASSED_OVER.replace("states:", "every_question: {back: BACK}\nstates:", 1))
+    phone = Phone(path)
+    phone.send("hi").send("yes").send("back").expect(
+        "Are you sure?", "Which? 1. Red 2. Blue", "Are you sure?"
+    )
+    phone.send("skip").expect_state("colour")
+    phone.close()
+    path.write_text(PASSED_OVER)
+    phone = Phone(path)
+    phone.send("hi").send("skip").expect("Are you sure?", "Bye.")
+    phone.close()
