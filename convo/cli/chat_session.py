@@ -87,7 +87,8 @@ class Session:
         self._dead = 0
         self._inputs = 0
         self._steps: dict[str, int] = {}
-        self._heard: dict[str, datetime] = {}
+        # When each of a number's questions, by conversation and entry, was first handed over.
+        self._heard: dict[str, list[tuple[tuple[int, int], datetime]]] = {}
         self._before: list[_Before] = []
         self._is_late = False
         self._swapping = False
@@ -156,6 +157,8 @@ class Session:
         self.world.put_back(before.snapshot)
         del self.script[before.script :]
         self.number = before.number
+        now = self.clock.now()
+        self._heard = {who: [each for each in all_ if each[1] <= now] for who, all_ in self._heard.items()}
         self._shown = len(self.world.transport.sent)
         self._dead = len(self.world.store.inbox(InboxStatus.DEAD))
         self._steps.clear()
@@ -196,9 +199,9 @@ class Session:
         self.screen.note("your next text was sent before the last question had been handed over")
 
     def _before_the_question(self, number: str) -> datetime:
-        if number not in self._heard:
+        if not self._heard.get(number):
             raise ConfigError("nothing has been said to this phone yet that a text could cross")
-        return self._heard[number] - timedelta(seconds=1)
+        return self._heard[number][-1][1] - timedelta(seconds=1)
 
     def swap(self) -> None:
         """Have the next two texts arrive in the wrong order."""
@@ -326,7 +329,11 @@ class Session:
         self._shown = len(sent)
         for outbound in new:
             number = str(outbound.recipient)
-            self._heard[number] = self.clock.now()
+            found = self.world.store.conversation(CHANNEL, Address(number))
+            entry = (found.number, found.entry) if found is not None else (0, 0)
+            heard = self._heard.setdefault(number, [])
+            if not heard or heard[-1][0] != entry:
+                heard.append((entry, self.clock.now()))
             self.script.append(("us", number, outbound.text))
             self.screen.reply(outbound.recipient, outbound.text)
         notes = list(self._troubles())

@@ -147,6 +147,12 @@ def test_duplicates_wrong_order_and_late_texts(asking: Path, stopwatch: Path) ->
     assert said[-1] == "# a text is held back already; send the one that overtakes it"
     late = chat(asking, "hi", "/late", "20", "/state", "20", "/state")
     assert replies(late) == ["How old are you?", "How old are you?", "Where do you live?"]
+    # What was said since to a wrong answer is not the question.
+    crossed = chat(asking, "hi", "/wait 5m", "old", "/wait 5m", "/late", "20", "/state")
+    assert replies(crossed)[-1] == "How old are you?"
+    assert "# +61400000000: age (en, 1 wrong)" in crossed
+    undone = chat(asking, "hi", "20", "/undo", "/late", "21")
+    assert replies(undone) == ["How old are you?", "Where do you live?", "How old are you?"]
     assert chat(asking, "/late") == ["# nothing has been said to this phone yet that a text could cross"]
 
 
