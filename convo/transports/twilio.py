@@ -47,7 +47,10 @@ from convo.transports.twilio_answers import (
 
 BASE_URL = "https://api.twilio.com"
 OVERLAP = timedelta(minutes=10)
-"""How far each poll looks back behind the newest message of the one before."""
+"""How far a poll looks back behind the newest message of the one before; once in ``FULL_LOOK``."""
+FULL_LOOK = timedelta(minutes=1)
+SHORT_OVERLAP = timedelta(seconds=15)
+"""How far back the polls in between look: on a busy number the whole overlap is many messages."""
 FIRST_LOOK_BACK = timedelta(minutes=5)
 """How far back a new store begins: texts sent while it was being set up, but no month of old ones."""
 PAGE_SIZE = 200
@@ -124,6 +127,7 @@ class Twilio:
         self._asked = False
         self._push_url: str | None = None
         self._seen: dict[str, datetime] = {}
+        self._full_look_at: datetime | None = None
 
     def __repr__(self) -> str:
         return f"<Twilio channel={self._channel!r}>"
@@ -177,8 +181,12 @@ class Twilio:
             CredentialsError, TransportError: see Transport.
         """
         now = self._clock.now()
-        first, mark = _read_cursor(cursor) or (now.replace(microsecond=0) - FIRST_LOOK_BACK, now)
-        since = max(first, mark - OVERLAP)
+        beginning = now.replace(microsecond=0) - FIRST_LOOK_BACK
+        # The mark is by Twilio's clock: until a text has come it stands where we began, whatever ours says.
+        first, mark = _read_cursor(cursor) or (beginning, beginning)
+        kept = max(first, mark - OVERLAP)
+        full = self._full_look_at is None or not now - FULL_LOOK < self._full_look_at <= now
+        since = kept if full else max(first, mark - SHORT_OVERLAP)
         entries: list[Entry] = []
         odd: list[str] = []
         for found, not_read in self._pages({"To": self._settings.number}, since, "the poll failed"):
@@ -189,9 +197,11 @@ class Twilio:
         entries.sort(key=lambda one: one.at)
         new = [one for one in entries if one.sid not in self._seen]
         unreadable = [raw for raw in odd if raw not in self._seen]
-        self._seen = {sid: at for sid, at in self._seen.items() if at >= since}
+        if full:
+            self._full_look_at = now
+        self._seen = {sid: at for sid, at in self._seen.items() if at >= kept}
         self._seen.update({one.sid: one.at for one in new} | dict.fromkeys(unreadable, now))
-        newest = max([mark, *(one.at for one in entries)])
+        newest = max([mark, *(min(one.at, now) for one in entries)])
         return Batch(
             messages=tuple(inbound_of(one, self._channel, now) for one in new),
             cursor=json.dumps([first.isoformat(), newest.isoformat()]),

@@ -16,7 +16,7 @@ from convo.emulators.twilio import ACCOUNT, NUMBER, TwilioEmulator
 from convo.errors import ConfigError, CredentialsError, TransportError
 from convo.messages import Address, Outbound, Status
 from convo.store import open_store
-from convo.transports import create
+from convo.transports import create, twilio
 from convo.transports.base import (
     GiveUp,
     OptedOut,
@@ -26,9 +26,9 @@ from convo.transports.base import (
     Sent,
     Unknown,
 )
-from convo.transports.http import Door
+from convo.transports.http import Answer, Door
 from convo.transports.twilio import OVERLAP, Settings, Twilio
-from convo.transports.twilio_answers import signature
+from convo.transports.twilio_answers import Entry, signature
 from convo.web import Hook, WebSettings, serve, webhook_app
 from tests.web.conftest import call
 
@@ -149,6 +149,46 @@ def test_a_text_that_is_listed_late_is_found_by_the_overlap_and_known_ones_are_d
     assert (accepted.new, accepted.duplicates) == (1, 1)
     store.close()
     first.close()
+
+
+def test_a_busy_number_is_not_listed_whole_at_every_poll(
+    transport: Twilio, emulator: TwilioEmulator, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    listed: list[int] = []
+    read = twilio.read_entries
+
+    def counted(answer: Answer) -> tuple[tuple[Entry, ...], str | None, tuple[str, ...]]:
+        entries, path, odd = read(answer)
+        listed.append(len(entries))
+        return entries, path, odd
+
+    monkeypatch.setattr(twilio, "read_entries", counted)
+    cursor = None
+    for number in range(300):
+        watch.go_on(seconds=1)
+        emulator.text(SENDER, f"text {number}")
+        if number == 100:
+            emulator.text(SENDER, "late", watch.now() - timedelta(seconds=60))
+        batch = transport.poll(cursor)
+        found += [one.text for one in batch.messages]
+        cursor = batch.cursor
+    assert len(found) == len(set(found)) == 301, "late ones are found within a minute, nothing comes twice"
+    whole = [count for count in listed if count > 20]
+    assert 3 <= len(whole) <= 6, "the whole overlap once a minute, a quarter of one in between"
+
+
+@pytest.mark.parametrize("theirs", [-240, 240])
+def test_clocks_that_differ_delay_no_text(
+    transport: Twilio, emulator: TwilioEmulator, watch: Watch, theirs: int
+) -> None:
+    cursor = None
+    for number in range(8):
+        watch.go_on(seconds=1)
+        emulator.text(SENDER, f"text {number}", watch.now() + timedelta(seconds=theirs))
+        batch = transport.poll(cursor)
+        assert [one.text for one in batch.messages] == [f"text {number}"]
+        cursor = batch.cursor
 
 
 def test_a_listing_of_many_pages(transport: Twilio, emulator: TwilioEmulator, watch: Watch) -> None:
