@@ -60,8 +60,12 @@ def push(url: str) -> None:
 def optouts() -> None:
     """Print who has opted out of the number with Telstra, and cannot be written to."""
     with _telstra() as transport:
-        for who in transport.numbers.opted_out(_ours(transport).number):
-            click.echo(who)
+        ours = _ours(transport).number
+        found = transport.numbers.opted_out(ours)
+    for who in found:
+        click.echo(who)
+    if not found:
+        click.echo(f"nobody has opted out of {ours} with Telstra", err=True)
 
 
 @number.command("delete")

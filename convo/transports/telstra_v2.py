@@ -48,6 +48,7 @@ from convo.transports.telstra_v2_answers import (
 )
 from convo.transports.telstra_v2_push import Switch, read_push
 from convo.transports.telstra_v2_receipts import Statuses
+from convo.transports.url import check_push_url
 
 BASE_URL = "https://tapi.telstra.com/v2"
 ACTIVE_DAYS = 30
@@ -398,11 +399,5 @@ def _push_address(url: str | None) -> str | None:
     """Return ``url`` as Telstra wants it: absolute, a bare domain with its slash."""
     if url is None:
         return None
-    try:
-        parts = urlsplit(url.strip())
-        host = parts.hostname
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
-        raise ConfigError("the address to push to must be a whole one, like https://example.com/sms")
-    return url.strip() if parts.path else parts._replace(path="/").geturl()
+    parts = urlsplit(check_push_url(url))
+    return parts.geturl() if parts.path else parts._replace(path="/").geturl()

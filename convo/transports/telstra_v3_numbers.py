@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from convo.errors import ConfigError, TransportError
+from convo.errors import TransportError
 from convo.messages import Address
 from convo.transports.http import Answer, NoAnswer
 from convo.transports.telstra_v2_answers import members, normal
@@ -22,6 +21,7 @@ from convo.transports.telstra_v3_answers import (
     read_number,
     verdict,
 )
+from convo.transports.url import check_push_url
 
 LIMIT = 50
 MOST_PAGES = 20
@@ -84,7 +84,7 @@ class Numbers:
 
     def create(self, reply_url: str | None = None) -> VirtualNumber:
         """Rent another number."""
-        body = {} if reply_url is None else {"replyCallbackUrl": push_address(reply_url)}
+        body = {} if reply_url is None else {"replyCallbackUrl": check_push_url(reply_url)}
         return self._read(self._expect(self._ask("POST", _PATH, body), 201, "no virtual number was given"))
 
     def change(self, held: VirtualNumber, reply_url: str | None) -> VirtualNumber:
@@ -95,7 +95,7 @@ class Numbers:
         """
         body: dict[str, object] = {}
         if reply_url is not None:
-            body["replyCallbackUrl"] = push_address(reply_url)
+            body["replyCallbackUrl"] = check_push_url(reply_url)
         if held.tags:
             body["tags"] = list(held.tags)
         answer = self._ask("PUT", f"{_PATH}/{national(held.number)}", body)
@@ -129,19 +129,3 @@ class Numbers:
         if held is None:
             raise TransportError("Telstra's answer names no virtual number")
         return held
-
-
-def push_address(url: str) -> str:
-    """Return ``url`` if Telstra can call it.
-
-    Raises:
-        ConfigError: it is no whole address.
-    """
-    try:
-        parts = urlsplit(url.strip())
-        host = parts.hostname
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
-        raise ConfigError("the address to push to must be a whole one, like https://example.com/sms")
-    return url.strip()

@@ -1,4 +1,7 @@
-"""Which addresses a secret may be sent to; apart from the door, so that reading settings loads no HTTP."""
+"""Which addresses a secret may be sent to, and texts be pushed to.
+
+Apart from the door, so that reading settings loads no HTTP.
+"""
 
 from __future__ import annotations
 
@@ -27,3 +30,24 @@ def check_url(setting: str, url: str) -> str:
     if parts.scheme == "http" and host not in LOOPBACK:
         raise ConfigError(f"{setting} must begin with https:// (http is for an emulator on this machine)")
     return url.rstrip("/")
+
+
+def check_push_url(url: str) -> str:
+    """Return ``url`` without blanks around it if a provider may push what people write there.
+
+    Raises:
+        ConfigError: it is no whole address, or is plain http beyond this machine.
+    """
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ConfigError("the address to push to must be a whole one, like https://example.com/sms")
+    if parts.scheme == "http" and host not in LOOPBACK:
+        raise ConfigError(
+            "the address to push to must begin with https://, or anybody between could read along"
+        )
+    return url

@@ -515,6 +515,10 @@ def test_the_commands(clock: FakeClock) -> None:
         assert "example.com" not in run("poll")
         with pytest.raises(ConfigError, match="whole one"):
             run("push", "example.com")
+        with pytest.raises(ConfigError, match="https://, or anybody between could read along"):
+            run("push", "http://example.com/x")
+        assert "example.com" not in run("show")
+        assert run("optouts") == f"nobody has opted out of {NUMBER} with Telstra\n"
         emulator.text(SENDER, "STOP")
         assert run("optouts") == f"{SENDER}\n"
         assert "given back" in run("delete", "--yes")
