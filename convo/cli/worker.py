@@ -21,10 +21,10 @@ from convo.cli.run import FORMS, LEVELS
 @click.option(
     "--at-once",
     type=click.IntRange(1, 64),
-    default=2,
+    default=1,
     show_default=True,
     metavar="N",
-    help="How many groups of senders it steps at one moment.",
+    help="How many batches it steps at one moment: more than one where the database is far away.",
 )
 @click.option("--log-level", type=click.Choice(LEVELS), help="What is logged on stderr.")
 @click.option("--log", type=click.Choice(FORMS), help="How it is logged.  [default: text]")

@@ -70,7 +70,7 @@ class StepWorker:
         halt: Halt,
         *,
         url: str,
-        at_once: int = 2,
+        at_once: int = 1,
         patience: timedelta = timedelta(minutes=10),
         random: Random | None = None,
     ) -> None:

@@ -230,10 +230,11 @@ class PostgresStore(Reading):
                 for statement, rows in rows_of.statements():
                     cursor = tell_all(db, statement, rows, people=statement not in TAKEN)
                     told.append((statement, cursor, len(rows)))
+                forgotten = tell(db, "any_forgotten")
             for statement, cursor, wanted in told:
                 if check and statement in TAKEN and cursor.rowcount < wanted:
                     raise Vanished
-            if rows_of.outbound:
+            if rows_of.outbound and forgotten.fetchall():
                 recall(self._asking(db), ((row[0], row[1]) for row in rows_of.outbound))
 
     # -- deliver ------------------------------------------------------------------------------------
@@ -264,6 +265,11 @@ class PostgresStore(Reading):
         if not settlements:
             return
         rows_of = settled(settlements, now)
+        if not (rows_of.give_back or rows_of.asked or rows_of.consent):
+            # The usual case: a transaction by itself. Of somebody who is being forgotten it finds no row.
+            with self._connected() as db, self._telling():
+                tell_all(db, "settle", rows_of.settle)
+            return
         with self._write() as db:
             if rows_of.give_back:
                 tell_all(db, "give_back", rows_of.give_back)
