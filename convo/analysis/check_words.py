@@ -12,7 +12,7 @@ from convo.engine.machine import Does
 from convo.engine.opening import OPT_OUT_WORDS, ChannelFlows
 from convo.errors import Fault
 from convo.flow.answers import names_of
-from convo.flow.model import Question, Rule, State
+from convo.flow.model import Card, Question, Rule, State
 from convo.flow.problems import Position
 from convo.flow.triggers import Matcher, MatcherKind, fold, matches
 
@@ -80,6 +80,26 @@ def hidden(looking: Looking) -> Iterator[Finding]:
                 at, length = state.position, len(state.name)
                 yield looking.finding(
                     "C009", message, state.scope, at, length, hint=hint, chat=chat, keeps=state.name
+                )
+
+
+def heard_late(looking: Looking) -> Iterator[Finding]:
+    """Find keywords that are words of the first state, too: opening uses them up and says nothing."""
+    flow = looking.flow
+    state = flow.states[flow.start]
+    if state.card is not Card.COMMAND or state.entry.reply or flow.greeting is not None:
+        return
+    for rule in state.rules:
+        for matcher in rule.matchers:
+            if _is_word(matcher) and matcher.word in {fold(word) for word in flow.keywords_alone}:
+                message = (
+                    f"'{matcher.label}' opens this flow; '{state.name}' hears it only when it is sent again"
+                )
+                hint = "let the first state ask or say something, or leave the word to the keywords alone"
+                chat = _shown(looking, state, matcher.label)
+                length = len(matcher.label)
+                yield looking.finding(
+                    "C009", message, state.scope, matcher.position, length, hint=hint, chat=chat
                 )
 
 

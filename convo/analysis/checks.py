@@ -12,7 +12,7 @@ from pathlib import Path
 from convo.analysis.check_data import broken, unset_names
 from convo.analysis.check_texts import dear, silent_ends, too_long
 from convo.analysis.check_time import circles, endless, never_fired
-from convo.analysis.check_words import carriers, hidden, left_out, opted_out, same_text
+from convo.analysis.check_words import carriers, heard_late, hidden, left_out, opted_out, same_text
 from convo.analysis.findings import CODES, Finding, Ignore, Looking, ignores
 from convo.analysis.walk import walk
 from convo.engine.machine import CompiledFlow, MachineRow
@@ -120,7 +120,7 @@ def cut_short(looking: Looking) -> Iterator[Finding]:
 Check = Callable[[Looking], Iterable[Finding]]
 
 CHECKS: tuple[Check, ...] = (
-    *(never_left, unset_names, broken, opted_out, hidden, same_text, left_out),
+    *(never_left, unset_names, broken, opted_out, hidden, heard_late, same_text, left_out),
     *(
         too_long,
         dear,

@@ -58,6 +58,14 @@ _ELSE = ("else", "otherwise", "default", "other")
 """What people write for ``else``; only that itself, in small letters, is one."""
 
 
+def _several(key: Scalar, outcomes: Collection[str]) -> list[str]:
+    """Return what a key of a goto names with commas, where one of it is an outcome; else nothing."""
+    if "," not in key or key in outcomes:
+        return []
+    named = [part.strip() for part in key.split(",")]
+    return named if set(named) & set(outcomes) else []
+
+
 @dataclass(slots=True)
 class CardReader:
     """Reads the cards of one file. ``known`` are its state names; problems are collected.
@@ -361,9 +369,9 @@ class CardReader:
     ) -> tuple[Arm, ...]:
         """Return the lines of a goto.
 
-        ``outcomes`` are the ids that mean a choice, a yes or no or a result; None where any plain name is
-        a result. ``following`` is where a line goes on that has neither goto nor end. ``saved`` is the
-        name that holds the outcome afterwards. ``covered`` outcomes go on elsewhere;
+        ``outcomes`` are the ids that mean a choice, a yes or no or a result, one or several with commas; None
+        where any plain name is a result. ``following`` is where a line goes on that has neither goto nor end.
+        ``saved`` is the name that holds the outcome afterwards. ``covered`` outcomes go on elsewhere;
         ``open_ended`` lines need no else: that is judged
         elsewhere.
         """
@@ -386,6 +394,16 @@ class CardReader:
                 hint = f"write the choice itself and not its number: {', '.join(outcomes)}"
                 self.add(problem("F025", f"'{key}' is none of the answers", key, hint=hint))
                 outcome = [*outcomes, str(key)][min(max(int(key), 1) - 1, len(outcomes))]
+            elif several := _several(key, outcomes or ()):
+                shared = self._arm(key, target, None, following)
+                for each in several:
+                    if each not in (outcomes or ()):
+                        near = nearest(each, outcomes or ())
+                        self.add(problem("F025", f"'{each}' is none of the answers", key, hint=near))
+                    elif shared is not None:
+                        one = Scalar(each, position=key.position, length=key.length)
+                        arms.append(replace(shared, outcome=each, outcome_test=self.outcome_test(one, saved)))
+                continue
             elif outcomes is None or key in outcomes:
                 outcome = str(key)
                 test = self.outcome_test(key, saved)

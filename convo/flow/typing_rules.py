@@ -55,6 +55,8 @@ def advice(sign: str, left: Type, right: Type) -> str:
     """Return a hint for a pair of types that does not go together, or nothing."""
     if sign == "+" and (left is Type.TEXT or right is Type.TEXT):
         return "texts are joined with ~"
+    if {left, right} == {Type.DURATION, Type.NUMBER}:
+        return "a duration is written 14d, 24h or 90m; a number of days is a duration / 1d"
     if {left, right} == {Type.YES_NO, Type.TEXT}:
         return "yes and no stand without quotes"
     if {left, right} & {Type.DATE, Type.MOMENT} and Type.NUMBER in (left, right) and sign in ("+", "-"):

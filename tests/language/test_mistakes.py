@@ -208,6 +208,7 @@ MISTAKES = [
     ("if: visits > 3", "if: clinic == town", "a text stands in quotes: 'town'"),
     ("if: visits > 3", "if: comment == null", "ask 'name is set' or 'name is not set'"),
     ("if: visits > 3", "if: comment is none", "write 'is not set'"),
+    ("if: visits > 3", "if: now - now > 14", "a duration is written 14d, 24h or 90m"),
     ("if: visits > 3", "if: agree == 'yes'", "yes and no stand without quotes"),
     ("if: visits > 3", "if: clinic == \u2018town\u2019", "type straight quotes"),
     ("set: {visits: visits + 1}", "set: {status: all good}", "a text stands in quotes: 'all good'"),
@@ -400,3 +401,72 @@ def test_an_answer_that_is_there_already_counts_when_it_is_passed_over(tmp_path:
     phone = Phone(path)
     phone.send("hi").send("skip").expect("Are you sure?", "Bye.")
     phone.close()
+
+
+def test_a_keyword_that_the_first_state_hears_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = wrong(
+        "  age:\n    ask: How", "  first:\n    triggers:\n      BASE, ALSO: age\n  age:\n    ask: How"
+    )
+    _, said = checked(text, tmp_path, capsys)
+    assert "C009  warning: 'BASE' opens this flow; 'first' hears it only when it is sent again" in said
+    assert "'ALSO'" not in said
+    _, said = checked(text.replace("BASE, ALSO", "ALSO"), tmp_path, capsys)
+    assert "C009" not in said
+
+
+TOGETHER = """\
+flow: lunch
+languages: [en, sw]
+states:
+  which:
+    ask: Lunch?
+    choices: [Pizza, Sushi, Nothing]
+    goto:
+      Pizza, Sushi:
+        reply: Good choice.
+        goto: when
+      Nothing: bye
+  when:
+    ask: When?
+    answer: time 11:30 to 14:00
+  bye:
+    reply: Bye.
+    end: done
+"""
+TOGETHER_SW = """\
+translates: lunch
+language: sw
+states:
+  which:
+    ask: Chakula?
+    choices: [Pizza, Sushi, Hapana]
+    goto:
+      Pizza, Sushi:
+        reply: Vizuri.
+  when:
+    ask: Saa ngapi?
+  bye:
+    reply: Kwaheri.
+"""
+
+
+def test_several_answers_that_go_on_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "lunch.yaml"
+    path.write_text(TOGETHER, encoding="utf-8")
+    (tmp_path / "lunch.sw.yaml").write_text(TOGETHER_SW, encoding="utf-8")
+    assert main(["check", str(path), "--strict"]) == 0, capsys.readouterr().out
+    for typed, language, said in (
+        ("1", "en", "Good choice. When?"),
+        ("sushi", "en", "Good choice. When?"),
+        ("nothing", "en", "Bye."),
+        ("2", "sw", "Vizuri. Saa ngapi?"),
+    ):
+        phone = Phone(path)
+        phone.world.speak(phone.number, language)
+        phone.send("hi").replies(phone.number)
+        phone.send(typed).expect(said)
+        phone.close()
+    capsys.readouterr()
+    assert main(["explore", str(path)]) == 0
+    (tmp_path / "lunch.test.yaml").write_text(capsys.readouterr().out, encoding="utf-8")
+    assert main(["test", str(tmp_path / "lunch.test.yaml"), "--cover", "--min", "100", "--mutate"]) == 0
