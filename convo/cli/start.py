@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Where:
-    """The store and the channel on which conversations are opened, and how long a text may be there."""
+    """The store and the channel on which conversations are opened, and how long a text may be there.
+
+    ``ours`` is the number of the channel, where that is known.
+    """
 
     store: str
     channel: str
     longest: int
+    ours: str | None = None
 
 
 @click.command("start")
@@ -93,7 +97,7 @@ def command(
         rows += read_people(file, compiled.flow)
     if not rows:
         raise ConfigError("nobody is named; say whom to text with --to NUMBER or --csv FILE")
-    wishes, refused = _read(rows, given, compiled.flow)
+    wishes, refused = _read(rows, given, compiled.flow, where.ours)
     for place, why in refused:
         click.echo(f"{place}: {why}", err=True)
     started = _start(wishes, where, compiled) if wishes else 0
@@ -123,7 +127,8 @@ def _configured(file: Path, store: str | None, channel: str | None, flow: str) -
     if len(serving) > 1:
         names = ", ".join(each.name for each in serving)
         raise ConfigError(f"several channels serve the flow '{flow}': pick one with --channel  ({names})")
-    return _Where(store or config.store, serving[0].name, serving[0].longest)
+    found = serving[0]
+    return _Where(store or config.store, found.name, found.longest, found.number)
 
 
 def _settings(settings: Sequence[str], flow: Flow) -> dict[str, str]:
@@ -141,7 +146,7 @@ def _settings(settings: Sequence[str], flow: Flow) -> dict[str, str]:
 
 
 def _read(
-    rows: Sequence[Row], everybody: Mapping[str, str], flow: Flow
+    rows: Sequence[Row], everybody: Mapping[str, str], flow: Flow, ours: str | None
 ) -> tuple[list[Wish], list[tuple[str, str]]]:
     """Return the wishes, and where something is wrong, before anybody is texted."""
     from convo.errors import ConfigError
@@ -154,6 +159,8 @@ def _read(
     for row in rows:
         try:
             number = to_address(row.number, flow.country or "AU")
+            if number == ours:
+                raise ConfigError("this is the number of the channel itself: it would talk to itself")
             wishes.append(Wish(row.place, number, read_given(flow, {**everybody, **row.given})))
         except NotANumber as problem:
             refused.append((row.place, f"'{row.number}' {problem.why}" if row.typed else str(problem)))
@@ -194,6 +201,9 @@ def _start(wishes: Sequence[Wish], where: _Where, compiled: CompiledFlow) -> int
                     started += 1
                 else:
                     say(f"{wish.place} ({mask(wish.number)}): {outcome.refused}")
+    except KeyboardInterrupt:
+        click.echo(f"broken off after {started} started; the same command goes on with the others", err=True)
+        raise
     finally:
         store.close()
     return started

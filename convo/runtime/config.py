@@ -65,8 +65,9 @@ class ChannelConfig:
 
     ``environ`` is what its transport takes for the environment; ``sources`` says in words where each
     setting came from, never its value. ``push`` None: nothing is changed at the provider; ``hook``: calls are
-    taken (also for a while after the switch back to polling), ``secret`` being that of the path. ``place`` is
-    where it stands in the file, ``written`` where each of its variables is set there.
+    taken (also for a while after the switch back to polling), ``secret`` being that of the path. ``number``
+    is the one that is written, as an address or a short code. ``place`` is where it stands in the file,
+    ``written`` where each of its variables is set there.
     """
 
     name: str
@@ -84,6 +85,7 @@ class ChannelConfig:
     push: bool | None = None
     hook: bool = False
     secret: str = field(default="", repr=False)
+    number: str | None = field(default=None, repr=False)
     place: Scalar = field(default_factory=lambda: Scalar(""))
     written: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
 
@@ -289,7 +291,7 @@ class _Reading:
             hint = nearest(shape.transport, known) or f"(transports: {', '.join(known)})"
             self.add("G007", f"there is no transport '{shape.transport[:60]}'", shape.transport, hint)
             return None
-        self.number(shape)
+        number = self.number(shape)
         unwanted = not self.accounts or (self.only and shape.name not in self.only)
         environ, sources = ({}, "") if unwanted else self.settings(shape, shape.transport)
         pushed = bool(shape.push) and self.accounts
@@ -313,17 +315,20 @@ class _Reading:
             push=shape.push if self.accounts else None,
             hook=shape.hook and self.accounts,
             secret=secret or "",
+            number=number,
             place=shape.name,
             written=_written(shape, shape.transport),
         )
 
-    def number(self, shape: ChannelShape) -> None:
+    def number(self, shape: ChannelShape) -> str | None:
+        """Return the number of a channel as an address, None where there is none that can be read."""
         if shape.number is None or re.fullmatch(r"[0-9]{3,8}", shape.number):
-            return
+            return shape.number
         try:
-            to_address(shape.number)
+            return to_address(shape.number)
         except NotANumber as wrong:
             self.add("G004", f"'{shape.number[:40]}' {wrong.why}", shape.number)
+            return None
 
     # -- settings -------------------------------------------------------------------------------
 

@@ -6,11 +6,13 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import sqlite3
 import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -202,6 +204,44 @@ def test_lists_of_people_as_spreadsheets_write_them(
     opened.close()
     assert texts == [f"Hello {name}!\nHow are you?" for name in named]
     assert people_there == [f"+6140000000{place}" for place in range(1, len(named) + 1)]
+
+
+def test_a_channel_is_not_made_to_talk_to_itself(tmp_path: Path) -> None:
+    flow, config = tmp_path / "visit.yaml", tmp_path / "convo.yaml"
+    flow.write_text(VISIT, encoding="utf-8")
+    channel = '{transport: telstra_v3, number: "0491 570 158", flows: [visit.yaml]}'
+    config.write_text(f"channels: {{desk: {channel}}}\n", encoding="utf-8")
+    both = ("--to", "+61491570158", "--to", ANN, "--set", "name=Ann")
+    code, said = convo("start", str(flow), *both, "--config", str(config))
+    assert (code, "--to, number 1: this is the number of the channel itself" in said) == (1, True)
+    assert "1 started, 1 refused" in said
+
+
+def test_a_list_that_is_broken_off_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    people, store = tmp_path / "people.csv", str(tmp_path / "convo.db")
+    many = 5000
+    people.write_text("number\n" + "".join(f"+6140{index:07d}\n" for index in range(many)), encoding="utf-8")
+    open_store(store).close()
+    words = ["start", STOPWATCH, "--csv", str(people), "--store", store]
+    command = [sys.executable, "-m", "convo", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as starting:
+        db = sqlite3.connect(store)
+        while not db.execute("SELECT count(*) FROM outbox").fetchone()[0]:
+            assert starting.poll() is None
+            time.sleep(0.01)
+        starting.send_signal(signal.SIGINT)
+        assert starting.stderr is not None
+        said = starting.stderr.read()
+    assert starting.returncode == 130, said
+    assert "the same command goes on with the others" in said
+    assert "Traceback" not in said
+    assert 0 < db.execute("SELECT count(*) FROM outbox").fetchone()[0] < many
+    convo(*words)
+    texted, people_texted = db.execute("SELECT count(*), count(DISTINCT recipient) FROM outbox").fetchone()
+    (waiting,) = db.execute("SELECT count(*) FROM inbox WHERE status = 'waiting'").fetchone()
+    db.close()
+    assert texted == people_texted
+    assert texted + waiting == many, "the batch in hand waits for a run, the others are texted once"
 
 
 def test_nobody_is_started_in_a_store_that_no_run_made(tmp_path: Path) -> None:
