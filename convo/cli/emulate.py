@@ -26,6 +26,7 @@ def command(
     import signal
     import threading
 
+    from convo.cli.phone import written
     from convo.cli.typed import typed_number
     from convo.clock import SystemClock
     from convo.emulators import create
@@ -52,7 +53,7 @@ def command(
                 for text in emulator.sent(seen, wait=0.2):
                     seen += 1
                     if not quiet:
-                        click.echo(f"{text.recipient}: " + text.text.replace("\n", "\n  "))
+                        click.echo(written(text.recipient, text.text))
     except KeyboardInterrupt:
         pass
     finally:

@@ -18,7 +18,15 @@ def typed_number(where: str, text: str, region: str = "AU", hint: str = "") -> A
     from convo.errors import ConfigError
     from convo.messages import NotANumber, to_address
 
+    if not _is_country(region):
+        raise ConfigError(f"--country: '{region[:40]}' is no country; two letters, like AU")
     try:
         return to_address(text, region)
     except NotANumber as problem:
         raise ConfigError(f"{where}: '{text[:40]}' {problem.why}{hint}") from None
+
+
+def _is_country(region: str) -> bool:
+    import phonenumbers
+
+    return region in phonenumbers.SUPPORTED_REGIONS

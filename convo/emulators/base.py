@@ -200,7 +200,8 @@ class LoopbackServer:
         try:
             self._server = _Server(self._port, self._answer)
         except (OSError, OverflowError) as problem:
-            raise ConfigError(f"cannot listen on 127.0.0.1:{self._port}: {problem}") from problem
+            why = (getattr(problem, "strerror", None) or "there is no such port").lower()
+            raise ConfigError(f"cannot listen on 127.0.0.1:{self._port}: {why}") from problem
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="emulator", daemon=True
         )

@@ -66,9 +66,8 @@ class WebServer:
             family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
             self._socket = socket.create_server((self._host, self._port), family=family, backlog=512)
         except (OSError, OverflowError) as problem:
-            raise ConfigError(
-                f"the webhook cannot listen on {self._host}:{self._port}: {problem}"
-            ) from problem
+            why = (getattr(problem, "strerror", None) or "there is no such address").lower()
+            raise ConfigError(f"the webhook cannot listen on {self._host}:{self._port}: {why}") from problem
         config = uvicorn.Config(
             self._app,
             http=_impatient(self._silence),

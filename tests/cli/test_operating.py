@@ -263,6 +263,8 @@ def test_a_number_that_was_typed_is_said_as_it_was_read(store: str) -> None:
         code, said = convo(*words)
         assert code in (1, 2)
         assert "'12x' is not a phone number; write it like +61400000000" in said
+    code, said = convo("conversation", "0400000000", "--country", "Australia", "--store", store)
+    assert (code, "--country: 'AUSTRALIA' is no country; two letters, like AU" in said) == (2, True)
     code, said = convo("conversation", "04000000001", "--store", store)
     assert (code, "nothing is known of +614000000001 " in said) == (1, True)
     # Two noughts stand for the plus nearly everywhere, if not in Australia.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from convo.clock import SystemClock
 from convo.emulators.base import FaultKind
 from convo.emulators.telstra_v2 import TelstraV2Emulator
 from convo.errors import ConfigError
+from convo.messages import Address, Outbound
+from convo.transports import create as create_transport
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "import sys; from convo.cli.emulate import command; command(sys.argv[1:])"
@@ -37,6 +40,20 @@ def test_it_prints_its_settings_and_ends_in_peace(how: signal.Signals, name: str
         running.send_signal(how)
         assert running.wait(5) == 0
         assert running.stderr.read() == ""
+
+
+def test_what_was_sent_steers_no_terminal() -> None:
+    words = [sys.executable, "-u", "-c", RUN, "telstra_v3"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        given = [shlex.split(running.stdout.readline())[1].split("=", 1) for _ in range(5)]
+        transport = create_transport("telstra_v3", channel="sms", clock=SystemClock(), environ=dict(given))
+        transport.send(Outbound("sms", Address("+61400000001"), "a\x1b[2J\nb\x00"))
+        transport.close()
+        said = [running.stdout.readline() for _ in range(5)]
+        running.send_signal(signal.SIGTERM)
+    assert said[3:] == ["+61400000001: a\ufffd[2J\n", "  b\ufffd\n"]
 
 
 def test_two_emulators_are_two_numbers() -> None:
