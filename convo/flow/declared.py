@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
+from zoneinfo import ZoneInfo
 
 from convo.errors import Fault
 from convo.flow.codes import problem
@@ -38,15 +39,16 @@ EXAMPLES: Mapping[Type, str] = {
     Type.DATE: "2026-03-31",
     Type.TIME: "'08:30'",
     Type.DURATION: "10m",
+    Type.MOMENT: "'2026-03-31 08:30'",
 }
 
 
 def read_data(
-    data: Mapping[Scalar, Scalar | DatumFile], problems: list[Problem]
+    data: Mapping[Scalar, Scalar | DatumFile], problems: list[Problem], zone: str
 ) -> tuple[dict[str, Datum], set[str]]:
     """Return the declared names, and those of them whose type must come from what is set to them.
 
-    Problems are added to ``problems``.
+    Problems are added to ``problems``. A first moment is in ``zone``.
     """
     found: dict[str, Datum] = {}
     untyped: set[str] = set()
@@ -54,7 +56,7 @@ def read_data(
         wrong = name_problem(name, "data") or reserved_problem(name)
         if wrong is not None:
             problems.append(wrong)
-        reading = _Datum(name, problems)
+        reading = _Datum(name, problems, zone)
         if isinstance(declared, DatumFile):
             found[str(name)], typed = reading.full(declared)
         else:
@@ -70,6 +72,7 @@ class _Datum:
 
     name: Scalar
     problems: list[Problem]
+    zone: str
 
     def short(self, first: Scalar) -> tuple[Datum, bool]:
         """Return ``name: first value``; an empty one only says that there is such a name."""
@@ -108,7 +111,7 @@ class _Datum:
         return None
 
     def _first(self, source: Scalar, kind: Type | None) -> Value | None:
-        value = _written(source, kind)
+        value = _written(source, kind, self.zone)
         if value is not None:
             return value
         if not source.quoted:
@@ -135,7 +138,7 @@ class _Datum:
         return None
 
 
-def _written(source: Scalar, kind: Type | None) -> Value | None:
+def _written(source: Scalar, kind: Type | None, zone: str) -> Value | None:
     """Return a value that needs no expression: a text in quotes, yes, no, a date, an amount."""
     if kind in (None, Type.TEXT) and source.quoted:
         return str(source)
@@ -146,6 +149,9 @@ def _written(source: Scalar, kind: Type | None) -> Value | None:
             return date.fromisoformat(source)
         if kind is Type.TIME:
             return time.fromisoformat(source)
+        if kind is Type.MOMENT:
+            moment = datetime.fromisoformat(source)
+            return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
         if kind is Type.MONEY:
             amount = Decimal(str(source))
             return Money(amount) if amount.is_finite() else None

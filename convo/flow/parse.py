@@ -161,7 +161,8 @@ class _Reading:
         own = cards.states(file)
         anywhere = cards.rules(file.anywhere)
         greeting = cards.text(file.greeting)
-        data, untyped = read_data(file.data or {}, self.problems)
+        zone = self._zone()
+        data, untyped = read_data(file.data or {}, self.problems, zone)
         hours = declared.hours()
         keywords, values = self._keywords()
         start = self._start(own)
@@ -193,7 +194,7 @@ class _Reading:
             types={**types, **_below({card: child.types for card, child in children})},
             moved=self._moved(),
             restart=file.restart is not None,
-            zone=self._zone(),
+            zone=zone,
             country=self._country(),
             language=language,
             languages=languages,

@@ -39,6 +39,12 @@ def _text(node: object) -> Scalar:
     return node
 
 
+def _maybe_text(node: object) -> Scalar:
+    if not isinstance(node, Scalar):
+        raise wrong_shape("a text", node)
+    return node
+
+
 def wrong_shape(expected: str, node: object) -> PydanticCustomError:
     """Return the problem of a node that has another shape than the one expected here."""
     return PydanticCustomError(
@@ -62,7 +68,7 @@ SCALAR_SCHEMA: dict[str, Any] = {"type": ["string", "number", "boolean"]}
 Text = Annotated[Scalar, PlainValidator(_text), WithJsonSchema(SCALAR_SCHEMA)]
 MaybeText = Annotated[
     Scalar,
-    PlainValidator(lambda node: node),
+    PlainValidator(_maybe_text),
     WithJsonSchema({"type": ["string", "number", "boolean", "null"]}),
 ]
 YesNo = Annotated[

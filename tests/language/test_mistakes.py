@@ -176,6 +176,16 @@ MISTAKES = [
     ("answer: yes or no", "answer: [yes, no]", "to choose from a list: choices: [Red, Blue]"),
     ("data: {visits: 0}", "data: {visits: 0, seen: {type: string}}", "did you mean 'text'?"),
     ("data: {visits: 0}", "data: {visits: 0, seen: {type: datetime}}", "did you mean 'moment'?"),
+    (
+        "data: {visits: 0}",
+        "data: {visits: 0, seen: {type: choices, first: [a, b]}}",
+        "a text belongs here, not a list",
+    ),
+    (
+        "data: {visits: 0}",
+        "data: {visits: 0, seen: {type: moment, first: soon}}",
+        "for example: '2026-03-31 08:30'",
+    ),
     # going on
     ("BYE: done", "BYE: gave up", "write 'gave_up'"),
     ("BYE: done", "BYE: -> done", "write 'done'"),
@@ -470,3 +480,36 @@ def test_several_answers_that_go_on_together(tmp_path: Path, capsys: pytest.Capt
     assert main(["explore", str(path)]) == 0
     (tmp_path / "lunch.test.yaml").write_text(capsys.readouterr().out, encoding="utf-8")
     assert main(["test", str(tmp_path / "lunch.test.yaml"), "--cover", "--min", "100", "--mutate"]) == 0
+
+
+WEBINAR = """\
+flow: webinar
+zone: Africa/Nairobi
+data: {begins: {type: moment, first: "2026-03-06 15:00"}}
+states:
+  booked:
+    reply: You are booked for ${begins}.
+    triggers:
+      CANCEL IT: cancelled
+    at:
+      24h before begins:
+        reply: Tomorrow!
+      begins: over
+  cancelled:
+    reply: Pity.
+    end: cancelled
+  over:
+    reply: It begins now.
+    end: complete
+"""
+
+
+def test_a_moment_that_is_the_same_for_everybody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "webinar.yaml"
+    path.write_text(WEBINAR, encoding="utf-8")
+    assert main(["check", str(path), "--strict"]) == 0, capsys.readouterr().out
+    phone = Phone(path)  # it is noon in UTC on 4 March, three in the afternoon in Nairobi
+    phone.send("hi").expect("You are booked for 6 Mar 2026, 15:00.").wait("23h").expect_nothing()
+    phone.wait("1h").expect("Tomorrow!").wait("23h").expect_nothing()
+    phone.wait("1h").expect("It begins now.").expect_ended("complete")
+    phone.close()
