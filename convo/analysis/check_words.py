@@ -38,6 +38,10 @@ def opted_out(looking: Looking) -> Iterator[Finding]:
             yield looking.finding(
                 "C004", message, scope, matcher.position, length, hint=hint, chat=chat, keeps=state.name
             )
+    for state, matcher, language, scope, at in _twin_words(looking):
+        if matcher.word in words:
+            message = f"'{matcher.label}', a word in '{language}', means opting out here and is never heard"
+            yield looking.finding("C004", message, scope, at, hint=hint, keeps=state.name)
     keywords = {fold(word): word for word in flow.keywords_alone}
     for folded in keywords.keys() & words.keys():
         if keywords.keys() <= words.keys():
@@ -215,6 +219,21 @@ def _words(looking: Looking) -> Iterator[tuple[State, Matcher, str]]:
                 if _is_word(matcher) and (scope, matcher.position) not in told:
                     told.add((scope, matcher.position))
                     yield state, matcher, scope
+
+
+def _twin_words(looking: Looking) -> Iterator[tuple[State, Matcher, str, str, Position]]:
+    """Yield every word of a trigger in another language: with its state, language, file and base words."""
+    told: set[tuple[str, Position]] = set()
+    for state in looking.flow.states.values():
+        rules = [(rule, state.scope) for rule in _own(state, state.question)]
+        rules += [(rule, rule.actions[0].scope if rule.actions else state.scope) for rule in state.inherited]
+        for rule, scope in rules:
+            if (scope, rule.position) in told:
+                continue
+            told.add((scope, rule.position))
+            for language, matchers in rule.twins.items():
+                for matcher in matchers:
+                    yield state, matcher, language, scope, rule.position
 
 
 def _keywords(looking: Looking) -> Position:

@@ -115,8 +115,14 @@ class _Twin:
                 elif isinstance(base, Scalar) and key in ("reply", "goto"):
                     self._extra(key)
                 else:
-                    known = list(base) if isinstance(base, MapNode) else ()
-                    self._extra(key, nearest(key, known))
+                    known = list(base) if isinstance(base, MapNode) else []
+                    hint = nearest(key, known)
+                    if not hint and path and path[-1] in ("triggers", "anywhere") and known:
+                        kept = next((each for each in known if each not in twin), known[0])
+                        hint = f"keep the key '{kept}', and write what is sent for it below: words: [{key}]"
+                    elif not hint and path == ("states",):
+                        hint = "a state keeps its name in every language"
+                    self._extra(key, hint)
         elif isinstance(twin, ListNode):
             items = base if isinstance(base, ListNode) else [base]
             if len(items) != len(twin):
@@ -131,7 +137,10 @@ class _Twin:
         position = base.position if isinstance(base, Scalar) else None
         text = self.cards.texts.get(position) if position is not None else None
         if text is None:
-            self._add("F030", "this is no text of the flow: a twin has words only", twin)
+            hint = ""
+            if isinstance(base, ListNode) and base:
+                hint = f"{len(base)} texts stand here in {self.base.path}: write as many, in a list"
+            self._add("F030", "this is no text of the flow: a twin has words only", twin, hint)
             return
         self._put(twin, text, path)
 
@@ -197,7 +206,8 @@ class _Twin:
                 found.append(ChoiceSpec(choice.id, str(written), ()))
         for key in twin:
             if key not in [choice.id for choice in state.question.choices]:
-                self._extra(key, nearest(key, [choice.id for choice in state.question.choices]))
+                hint = nearest(key, [choice.id for choice in state.question.choices])
+                self._extra(key, hint or "a choice keeps its id in every language")
         for _, sentence in choice_problems(found):
             self._add("F027", sentence, twin)
         self.cards.choices.setdefault(state.position, {})[self.language] = tuple(found)

@@ -156,3 +156,59 @@ def test_a_keyword_that_hides_an_answer_in_another_language(
     )
     main(["check", str(flow)])
     assert "C009  warning: 'FACTURA' is the keyword of this flow, so" in capsys.readouterr().out
+
+
+MENU = """\
+flow: menu
+languages: [en, sw]
+states:
+  menu:
+    reply: [Hello., Send BYE.]
+    triggers:
+      MORE, AGAIN:
+        reply: More.
+      BYE: done
+  done:
+    reply: Bye.
+    end: done
+"""
+MENU_SW = """\
+translates: menu
+language: sw
+states:
+  menu:
+    reply: [Habari., Tuma KWAHERI.]
+    triggers:
+      MORE, AGAIN:
+        words: ZAIDI
+        reply: Zaidi.
+      BYE:
+        words: KWAHERI
+  done:
+    reply: Kwaheri.
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("words: KWAHERI", "words: STOP", "C004  warning: 'STOP', a word in 'sw', means opting out here"),
+        (
+            "MORE, AGAIN:",
+            "ZAIDI:",
+            "keep the key 'MORE, AGAIN', and write what is sent for it below: words: [ZAIDI]",
+        ),
+        ("  done:", "  mwisho:", "a state keeps its name in every language"),
+        ("[Habari., Tuma KWAHERI.]", "Habari.", "2 texts stand here in"),
+    ],
+)
+def test_mistakes_of_a_translation(
+    old: str, new: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow, twin = tmp_path / "menu.yaml", tmp_path / "menu.sw.yaml"
+    flow.write_text(MENU, encoding="utf-8")
+    twin.write_text(MENU_SW, encoding="utf-8")
+    assert main(["check", str(flow), "--strict"]) == 0, capsys.readouterr().out
+    twin.write_text(MENU_SW.replace(old, new), encoding="utf-8")
+    assert main(["check", str(flow), "--strict"]) == 1
+    assert told in capsys.readouterr().out
