@@ -1,14 +1,19 @@
-"""One scenario, killed at every call of the store, the transport and the clock, and while it recovers."""
+"""One scenario, killed at every call of the store, the transport and the clock, and while it recovers.
+
+On PostgreSQL at every tenth call; ``CONVO_FUSE_ON_POSTGRES=1`` is at every one.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from convo.runtime.policy import Unknowns
+from tests.postgres import Databases
 from tests.simulation.judge import verdict
 from tests.simulation.world import Event, Setting, World
 
@@ -43,6 +48,9 @@ CALLED = {
 """What the scenario has to come past, at least."""
 
 
+EVERY = int(os.environ.get("CONVO_FUSE_ON_POSTGRES", "10"))
+
+
 @pytest.fixture(autouse=True)
 def _quietly() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
@@ -51,10 +59,10 @@ def _quietly() -> Iterator[None]:
 
 
 def played(
-    setting: Setting, *kills: tuple[int, bool], full: int = 0, folder: Path | None = None
+    setting: Setting, *kills: tuple[int, bool], full: int = 0, place: Path | str | None = None
 ) -> tuple[World, int, list[str]]:
     """Play the scenario, killed at these calls, and go on to the end; return its calls and what is wrong."""
-    world = World(setting, folder)
+    world = World(setting, place)
     begun = world.fuse.calls
     for calls, after in kills:
         world.fuse.arm(calls, after=after)
@@ -122,7 +130,24 @@ def test_killed_with_a_store_on_disk(tmp_path: Path) -> None:
     for at in range(5, 150, 12):
         folder = tmp_path / str(at)
         folder.mkdir()
-        found = played(setting, (at, at % 2 == 0), folder=folder)[2]
+        found = played(setting, (at, at % 2 == 0), place=folder)[2]
         if found:
             wrongs[at] = found
+    assert wrongs == {}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("name", WORLDS)
+def test_killed_on_postgresql(name: str, after: bool, postgres: Databases) -> None:
+    setting = WORLDS[name]
+    _, calls, found = played(setting, place=postgres.new())
+    assert (found, calls > 150) == ([], True)
+    wrongs = {}
+    for at in range(1 + after * EVERY // 2, calls + 1, EVERY):
+        postgres.take_back()
+        world, _, found = played(setting, (at, after), place=postgres.new())
+        assert world.fuse.kills == 1
+        if found:
+            wrongs[at, world.fuse.names[at]] = found
+        assert len(world.lost) <= (setting.batch if not setting.listed else 0), "more than what was in flight"
     assert wrongs == {}

@@ -53,9 +53,11 @@ def _text(random: Random) -> Event:
     return "text", (random.randrange(len(PEOPLE)), word, random.randrange(4), random.choice((0, 0, 1, 5)))
 
 
-def judged(setting: Setting, events: Sequence[Event], folder: Path | None = None, seed: int = 0) -> list[str]:
+def judged(
+    setting: Setting, events: Sequence[Event], place: Path | str | None = None, seed: int = 0
+) -> list[str]:
     """Let it all happen and return what was promised and not kept."""
-    world = World(setting, folder, seed)
+    world = World(setting, place, seed)
     try:
         for event in events:
             world.happen(event)

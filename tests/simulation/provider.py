@@ -89,8 +89,8 @@ class Fused:
 
     @contextmanager
     def fenced(self, *partitions: int) -> Iterator[Fused]:
-        with self._inner.fenced(*partitions):  # type: ignore[attr-defined]
-            yield self
+        with self._inner.fenced(*partitions) as within:  # type: ignore[attr-defined]
+            yield Fused(within, self._fuse, store=self._is_store)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The whole runtime in one thread from one seed, under everything that goes wrong outside of it.
 
 ``CONVO_SEEDS`` says how many seeds (500 without it) and ``CONVO_SEED`` from which on; a seed that fails is
-shown in its shortest form, and ``CONVO_SEED=… CONVO_SEEDS=1`` plays it again.
+shown in its shortest form, and ``CONVO_SEED=… CONVO_SEEDS=1`` plays it again. ``CONVO_SEEDS_ON_POSTGRES``
+(20) is how many of them are played on PostgreSQL as well.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from convo.store import SqliteStore
+from tests.postgres import Databases
 from tests.simulation.plan import drawn, judged, shortest
-from tests.simulation.world import Event, World
+from tests.simulation.world import Event, Setting, World
 
 SEEDS = int(os.environ.get("CONVO_SEEDS", "500"))
 FIRST = int(os.environ.get("CONVO_SEED", "1"))
+ON_POSTGRES = int(os.environ.get("CONVO_SEEDS_ON_POSTGRES", "20"))
 PARTS = 10 if SEEDS >= 10 else 1
 
 
@@ -40,12 +44,26 @@ def test_no_promise_is_broken_whatever_happens(part: int, tmp_path: Path) -> Non
             folder.mkdir()
         wrongs = judged(setting, events, folder, seed)
         if wrongs:
-            short = shortest(events, lambda tried: bool(judged(setting, tried, None, seed)))  # noqa: B023
-            left = judged(setting, short, None, seed) or wrongs
-            steps = "\n".join(f"    {event}" for event in short)
-            pytest.fail(
-                f"CONVO_SEED={seed} CONVO_SEEDS=1: {setting}\n{steps}\n" + "\n".join(left), pytrace=False
-            )
+            _show(setting, events, wrongs, seed)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_nor_on_postgresql(part: int, postgres: Databases) -> None:
+    for seed in range(FIRST + part, FIRST + ON_POSTGRES, 4):
+        postgres.take_back()
+        setting, events = drawn(seed)
+        wrongs = judged(setting, events, postgres.new(), seed)
+        if wrongs:
+            _show(setting, events, wrongs, seed)
+
+
+def _show(setting: Setting, events: Sequence[Event], wrongs: Sequence[str], seed: int) -> NoReturn:
+    """Fail with the shortest form of what went wrong, where it does in memory, too."""
+    short = shortest(events, lambda tried: bool(judged(setting, tried, None, seed)))
+    left = judged(setting, short, None, seed)
+    steps = "\n".join(f"    {event}" for event in (short if left else events))
+    told = "\n".join(left or wrongs)
+    pytest.fail(f"CONVO_SEED={seed} CONVO_SEEDS=1: {setting}\n{steps}\n{told}", pytrace=False)
 
 
 def test_a_seed_does_the_same_again() -> None:

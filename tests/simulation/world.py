@@ -104,9 +104,9 @@ def flow() -> CompiledFlow:
 
 
 class World:
-    """One simulation."""
+    """One simulation; its store is in memory unless ``place``, a folder or an address, says where."""
 
-    def __init__(self, setting: Setting, folder: Path | None = None, seed: int = 0) -> None:
+    def __init__(self, setting: Setting, place: Path | str | None = None, seed: int = 0) -> None:
         self.setting = setting
         self.clock = FakeClock()
         self.fuse = Fuse()
@@ -116,7 +116,7 @@ class World:
         self.service = Service()
         self.flows = ChannelFlows(CHANNEL, {"sim": flow()}, "sim")
         self._random = Random(seed)
-        self._path: Path | str = "memory" if folder is None else folder / "sim.db"
+        self._path = place / "sim.db" if isinstance(place, Path) else place or "memory"
         self.store: Store = open_store(self._path)
         self.wrongs: list[str] = []
         self.lost: set[str] = set()
