@@ -10,7 +10,7 @@
     └── Fault                1   a step could not be completed and was undone
 
 A message says what is wrong, where, and what the reader can do about it. No message carries a secret,
-a full phone number or the text of an SMS.
+the text of an SMS or a full phone number, but for one that the reader has just typed.
 """
 
 from __future__ import annotations

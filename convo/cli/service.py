@@ -165,6 +165,7 @@ def _serve(options: Options, signals: Signals) -> int:
             keep=config.keep,
             together=together,
             steps=not options.no_steps,
+            file=None if config.store == "memory" or is_postgres(config.store) else Path(config.store),
         )
         health = Health(runtime, clock)
         ends.enter_context(published(health, config.health_file, config.health_port))

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from random import Random
 
 from convo.clock import Clock
@@ -21,6 +22,7 @@ from convo.runtime.log import count, origin
 from convo.runtime.process import Processor
 from convo.runtime.receive import Receiver
 from convo.runtime.retention import Retention
+from convo.runtime.standing import Standing
 from convo.runtime.timers import Heard
 from convo.runtime.together import Gated, NobodyElse, Together
 from convo.runtime.worker import Halt, Loop, Worker
@@ -39,7 +41,7 @@ class Runtime:
     """The loops of one store and its channels. ``patience`` is how long a failing store is borne.
 
     ``together`` are the other processes on the store, None where there can be none. Without ``steps``
-    somebody else steps what comes in.
+    somebody else steps what comes in. ``file`` is that of the store, to be watched; None where it has none.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Runtime:
         keep: timedelta | None = None,
         together: Together | None = None,
         steps: bool = True,
+        file: Path | None = None,
     ) -> None:
         self._store = store
         self._together = together or NobodyElse()
@@ -156,6 +159,12 @@ class Runtime:
         self._retention = Retention(store, keep) if keep is not None else None
         self._retaining = (
             [worker("retain", Gated(self._retention, removing))] if self._retention is not None else []
+        )
+        # Whoever takes the file away from under a run is told at once: no patience helps.
+        self._watching = (
+            [Worker("watch", Standing(file), clock, self.halt, self._random, timedelta(0), self._tell_rest)]
+            if file is not None
+            else []
         )
         self._calling = worker("call", Gated(self._caller, asking))
         self._delivering = [
@@ -281,7 +290,14 @@ class Runtime:
 
     def _workers(self) -> list[Worker]:
         processing = [self._processing] if self._steps else []
-        return [*self._retaining, *self._receiving, self._calling, *processing, *self._delivering]
+        return [
+            *self._watching,
+            *self._retaining,
+            *self._receiving,
+            self._calling,
+            *processing,
+            *self._delivering,
+        ]
 
     def _told(self, word: str) -> None:
         """Wake whom a commit of another process concerns."""

@@ -212,6 +212,29 @@ def test_of_two_processes_on_one_store_the_second_is_refused_and_the_first_goes_
         assert [each.invariant.name for each in views.audit(SystemClock().now()) if each.rows] == []
 
 
+@pytest.mark.parametrize("how", ["moved", "replaced"])
+def test_a_store_that_is_taken_away_from_under_a_run_ends_it_with_3(tmp_path: Path, how: str) -> None:
+    path, other = tmp_path / "convo.db", tmp_path / "other.db"
+    open_store(str(other)).close()
+    command = [sys.executable, "-m", "convo", "run", "flows/stopwatch.yaml", "--store", str(path)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdin.write(b"START\n")
+        run.stdin.flush()
+        assert run.stdout.readline().endswith(b"The stopwatch is running.\n")
+        # The lines of a pipe go on meanwhile.
+        if how == "moved":
+            path.rename(tmp_path / "moved.db")
+        else:
+            other.rename(path)
+        assert run.wait(20) == 3
+        assert b"was moved, removed or replaced while this run was at work" in run.stderr.read()
+
+
 def test_a_store_by_another_name_is_the_same_store(tmp_path: Path) -> None:
     path, link = tmp_path / "convo.db", tmp_path / "link.db"
     first = open_store(path)
