@@ -6,13 +6,12 @@ nobody would notice before the next start.
 
 from __future__ import annotations
 
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from convo.errors import StoreError
 
-EVERY = timedelta(seconds=3)
+EVERY = timedelta(seconds=1)
 
 
 class Standing:
@@ -31,8 +30,8 @@ class Standing:
         found = _which(self._path)
         if None not in (found, self._held) and found != self._held:
             raise StoreError(
-                f"{self._path} was moved, removed or replaced while this run was at work, which wrote into the"
-                " old file; stop a run before you do that, then start it on the one that is to go on"
+                f"{self._path} was moved, removed or replaced while this run was at work, which wrote into"
+                " the old file; stop a run before you do that, then start it on the one that is to go on"
             )
         return now + EVERY
 
@@ -40,7 +39,7 @@ class Standing:
 def _which(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from any other on this machine, None where it cannot be told."""
     try:
-        found = os.stat(path)
+        found = path.stat()
     except FileNotFoundError:
         return 0, 0
     except OSError:
