@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from importlib import import_module
 
 import click
 
-from convo.errors import ConvoError
+from convo.errors import ConfigError, ConvoError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "new": ("convo.cli.new", "Write a flow to begin with, and transcripts that pass."),
@@ -38,6 +39,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "transport": ("convo.cli.transport", "Check a transport; look after the account of a provider."),
 }
 """Each command with the module that holds it, as ``command``, and its line in the help."""
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class CommandTable(click.Group):
@@ -107,6 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     With CONVO_TRACEBACK set, a fault of convo itself is raised as it is.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for good
     try:
         code = cli.main(
             args=None if arguments is None else list(arguments), prog_name="convo", standalone_mode=False
@@ -125,6 +131,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except Exception as problem:
+        if isinstance(problem, OSError) and problem.errno in _NO_ROOM:
+            # What stores and flows could not write is told by them; here it is what a command says.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            click.echo(f"the output cannot be written: {os.strerror(problem.errno).lower()}", err=True)
+            return ConfigError.exit_code
         if os.environ.get("CONVO_TRACEBACK"):
             raise
         from convo.runtime.log import origin

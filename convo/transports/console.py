@@ -60,7 +60,9 @@ class Console:
         try:
             self._show(outbound.recipient, outbound.text)
         except OSError as problem:
-            return RetryLater(f"it could not be shown: {type(problem).__name__}")
+            return RetryLater(
+                f"it could not be shown: {(problem.strerror or 'the output is closed').lower()}"
+            )
         self._sent += 1
         return Sent(f"{self._session}-shown-{self._sent}")
 

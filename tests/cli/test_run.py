@@ -265,3 +265,25 @@ def test_help_names_every_command_and_imports_none() -> None:
         assert f"\n  {name} " in done.stdout
     for heavy in ("transitions", "requests", "pydantic", "jinja2", "yaml", "sqlite3"):
         assert f"| {heavy}\n" not in done.stderr.replace("  ", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without a device that is always full")
+@pytest.mark.parametrize("words", [["--help"], ["check", str(STOPWATCH)], ["schema"]])
+def test_output_that_cannot_be_written_is_no_fault_of_ours(words: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*CONVO, *words], stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
+    said = "the output cannot be written: no space left on device\n"
+    assert (done.returncode, done.stderr.decode()) == (2, said)
+
+
+def test_an_output_that_is_closed_is_let_be() -> None:
+    command = [sys.executable, "-c", "import os, sys; os.close(1); os.execv(sys.executable, sys.argv[1:])"]
+    done = subprocess.run(
+        [*command, *CONVO, "run", str(STOPWATCH), "--store", "memory"],
+        input=b"START\n",
+        stderr=subprocess.PIPE,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert b"fault" not in done.stderr
