@@ -40,7 +40,8 @@ from convo.flow.model import (
     Tell,
     TimerRule,
 )
-from convo.flow.naming import NAME, name_problem, reserved_problem
+from convo.flow.naming import name_problem, reserved_problem
+from convo.flow.outcomes import ELSE, odd_key, several
 from convo.flow.problems import FlowError, Position, Problem, nearest
 from convo.flow.reader import Scalar
 from convo.flow.template import Expression, Template, parse_expression, parse_template
@@ -53,17 +54,6 @@ ActionsFile = Scalar | ActionFile | list[ActionFile]
 
 CALL_RESULTS = ("ok", "error", "timeout")
 """How a call can come out."""
-
-_ELSE = ("else", "otherwise", "default", "other")
-"""What people write for ``else``; only that itself, in small letters, is one."""
-
-
-def _several(key: Scalar, outcomes: Collection[str]) -> list[str]:
-    """Return what a key of a goto names with commas, where one of it is an outcome; else nothing."""
-    if "," not in key or key in outcomes:
-        return []
-    named = [part.strip() for part in key.split(",")]
-    return named if set(named) & set(outcomes) else []
 
 
 @dataclass(slots=True)
@@ -388,15 +378,9 @@ class CardReader:
                 if index + 1 < len(keys):
                     message, hint = "what stands below 'else' is never looked at", "put 'else' last"
                     self.add(problem("F014", message, keys[index + 1], hint=hint))
-            elif key.casefold() in _ELSE and key not in self.names and key not in (outcomes or ()):
-                self.add(problem("F025", f"'{key}' is no condition", key, hint="write 'else'"))
-            elif outcomes and key.isdigit():
-                hint = f"write the choice itself and not its number: {', '.join(outcomes)}"
-                self.add(problem("F025", f"'{key}' is none of the answers", key, hint=hint))
-                outcome = [*outcomes, str(key)][min(max(int(key), 1) - 1, len(outcomes))]
-            elif several := _several(key, outcomes or ()):
+            elif listed := several(key, outcomes or ()):
                 shared = self._arm(key, target, None, following)
-                for each in several:
+                for each in listed:
                     if each not in (outcomes or ()):
                         near = nearest(each, outcomes or ())
                         self.add(problem("F025", f"'{each}' is none of the answers", key, hint=near))
@@ -407,23 +391,16 @@ class CardReader:
             elif outcomes is None or key in outcomes:
                 outcome = str(key)
                 test = self.outcome_test(key, saved)
-            elif meant := [each for each in outcomes if each.casefold() == key.casefold()]:
-                message = f"'{key}' means none of the answers: small and capital letters count here"
-                self.add(problem("F025", message, key, hint=f"write '{meant[0]}'"))
-                outcome = meant[0]
-            elif outcomes and NAME.fullmatch(key) and key not in self.names:
-                means = "no way in which it ends" if open_ended else "none of the answers"
-                near = nearest(key, outcomes)
-                code, known = ("F029" if open_ended else "F025"), () if near else sorted(outcomes)
-                self.add(problem(code, f"'{key}' is {means}", key, hint=near, expected=known))
-                outcome = str(key)
+            elif odd := odd_key(key, outcomes, self.names, results=open_ended):
+                self.add(odd[0])
+                outcome = odd[1]
             else:
                 condition = self.read(parse_expression, key)
             if (arm := self._arm(key, target, condition, following)) is not None:
                 arms.append(replace(arm, outcome=outcome, outcome_test=test))
         told = {str(key) for key in keys} | {arm.outcome for arm in arms} | set(covered)
         all_told = bool(outcomes) and set(outcomes or ()) <= told
-        has_else = any(key.casefold() in _ELSE for key in keys)
+        has_else = any(key.casefold() in ELSE for key in keys)
         if not has_else and keys and not (all_told or open_ended or outcomes is None):
             message, hint = (
                 "a goto with conditions has to say where else to go",

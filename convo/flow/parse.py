@@ -20,13 +20,13 @@ from convo.flow.model import Datum, Flow, State
 from convo.flow.names import Contents, check_bounds, check_choices, check_names, infer_types, spread
 from convo.flow.naming import NAME, name_problem
 from convo.flow.problems import FlowError, Problem, Severity, nearest
-from convo.flow.reader import MAX_BYTES, Document, ListNode, MapNode, Scalar, read_file
+from convo.flow.reader import Document, ListNode, MapNode, Scalar, read_file
 from convo.flow.sentences import BUILT_IN_TEXTS
-from convo.flow.settings import LANGUAGE, Declared
+from convo.flow.settings import Declared
 from convo.flow.shape import Shaped, shape_of
 from convo.flow.template import Template, parse_template
 from convo.flow.triggers import Matcher, fold, parse_words
-from convo.flow.twins import texts_of, with_twin
+from convo.flow.twins import texts_of, twins_of, with_twin
 from convo.flow.values import Type
 from convo.messages import is_country
 
@@ -309,14 +309,9 @@ class _Reading:
 
     def _unlisted(self, flow: Flow, beside: Beside) -> None:
         """Warn of words in a language that the flow does not list: nobody would hear them."""
-        stem = beside.stems[-1]
-        for path in sorted(beside.folder.glob(f"{stem}.*.yaml")):
-            language = path.name.removeprefix(f"{stem}.").removesuffix(".yaml")
-            if not re.fullmatch(LANGUAGE, language) or language in flow.languages:
+        for path, language in twins_of(beside.folder, beside.stems[-1]):
+            if language in flow.languages:
                 continue
-            with path.open("rb") as file:
-                if not file.read(MAX_BYTES).lstrip().startswith(b"translates:"):
-                    continue
             at = self.file.languages[0] if isinstance(self.file.languages, list) else self.file.languages
             message = f"{path.name} stands beside this file, and its language is not listed"
             hint = f"write: languages: [{', '.join((*flow.languages, language))}]"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path as FilePath
 
 from convo.flow.answer_choices import ChoiceSpec, choice_problems
 from convo.flow.cards import CardReader
 from convo.flow.codes import problem
 from convo.flow.model import Flow
 from convo.flow.problems import FlowError, Position, Problem, Severity, nearest
-from convo.flow.reader import Document, ListNode, MapNode, Node, Scalar
+from convo.flow.reader import MAX_BYTES, Document, ListNode, MapNode, Node, Scalar
 from convo.flow.sentences import BUILT_IN_TEXTS
+from convo.flow.settings import LANGUAGE
 from convo.flow.template import Template, parse_template
 from convo.flow.triggers import Matcher, parse_words
 from convo.flow.values import Type
@@ -279,6 +282,16 @@ class _Twin:
         spot: Scalar | Position = at if isinstance(at, Scalar) else at.position
         found = problem(code, message, spot, hint=hint)
         self.problems.append(replace(found, severity=Severity.WARNING) if warning else found)
+
+
+def twins_of(folder: FilePath, stem: str) -> Iterator[tuple[FilePath, str]]:
+    """Yield the files beside a flow that hold its words in other languages, and which language that is."""
+    for path in sorted(folder.glob(f"{stem}.*.yaml")):
+        language = path.name.removeprefix(f"{stem}.").removesuffix(".yaml")
+        if re.fullmatch(LANGUAGE, language):
+            with path.open("rb") as file:
+                if file.read(MAX_BYTES).lstrip().startswith(b"translates:"):
+                    yield path, language
 
 
 def leaves(node: Node, path: Path = ()) -> Iterator[tuple[Path, Scalar]]:
