@@ -203,6 +203,8 @@ def _command(session: Session, screen: PipeScreen | TerminalScreen, word: str, r
             raise
     elif word in plain:
         plain[word]()
+    elif word == "quit":
+        raise ConfigError("nothing stands behind /quit; Ctrl-D ends the chat, too")
     else:
         near = get_close_matches(word, [*acts, *plain, "save", "quit"], 1)
         hint = f"did you mean /{near[0]}?" if near else "/help shows what there is"

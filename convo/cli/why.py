@@ -130,7 +130,7 @@ def _of_text(
 def _data(compiled: CompiledFlow, settings: Sequence[str]) -> dict[str, Value]:
     """Return the data of ``--set``: by name, as the flow's types read it; a choice by its id."""
     from convo.errors import ConfigError
-    from convo.flow.given import read_value
+    from convo.flow.given import example_of, read_value
     from convo.flow.problems import nearest
     from convo.flow.values import Choice
 
@@ -153,7 +153,9 @@ def _data(compiled: CompiledFlow, settings: Sequence[str]) -> dict[str, Value]:
             continue
         value = read_value(flow.types[name], written, flow.zone)
         if value is None:
-            known = f" (choices: {', '.join(choices[name])})" if name in choices else ""
+            known = (
+                f" (choices: {', '.join(choices[name])})" if name in choices else example_of(flow.types[name])
+            )
             raise ConfigError(f"--set {name}: this is no {flow.types[name]}{known}")
         data[name] = value
     return data

@@ -54,10 +54,14 @@ def _value(flow: Flow, datum: Datum, text: str) -> Value:
     kind = flow.types.get(datum.name, datum.type)
     value = read_value(kind, text if kind is Type.TEXT else text.strip(), flow.zone)
     if value is None:
-        examples = {**EXAMPLES, Type.MOMENT: "2026-03-31T08:30", Type.TIME: "08:30"}
-        example = f"; for example: {examples[kind]}" if kind in examples else ""
-        raise ConfigError(f"what is given for '{datum.name}' is no {kind}{example}")
+        raise ConfigError(f"what is given for '{datum.name}' is no {kind}{example_of(kind)}")
     return value
+
+
+def example_of(kind: Type) -> str:
+    """Return how a value of a type may be written, to follow a complaint."""
+    examples = {**EXAMPLES, Type.MOMENT: "2026-03-31T08:30", Type.TIME: "08:30"}
+    return f"; for example: {examples[kind]}" if kind in examples else ""
 
 
 def read_value(kind: Type, text: str, zone: str) -> Value | None:

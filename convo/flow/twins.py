@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path as FilePath
@@ -288,8 +289,8 @@ def twins_of(folder: FilePath, stem: str) -> Iterator[tuple[FilePath, str]]:
     """Yield the files beside a flow that hold its words in other languages, and which language that is."""
     for path in sorted(folder.glob(f"{stem}.*.yaml")):
         language = path.name.removeprefix(f"{stem}.").removesuffix(".yaml")
-        if re.fullmatch(LANGUAGE, language):
-            with path.open("rb") as file:
+        if re.fullmatch(LANGUAGE, language) and path.is_file():
+            with suppress(OSError), path.open("rb") as file:
                 if file.read(MAX_BYTES).lstrip().startswith(b"translates:"):
                     yield path, language
 

@@ -404,3 +404,7 @@ def test_a_conversation_that_only_we_begin(tmp_path: Path) -> None:
     assert "/start name=value" in said[0]
     assert 'quotes around a value with a space: name="a b"' in said[1]
     assert replies(said) == ["9 Mar 2026, 14:00?"]
+
+
+def test_something_behind_quit(asking: Path) -> None:
+    assert chat(asking, "/quit now") == ["# nothing stands behind /quit; Ctrl-D ends the chat, too"]

@@ -225,7 +225,7 @@ def test_the_example_of_the_docs(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--text", "x", "--state", "wun"], "did you mean 'won'?"),
         (["--text", "x", "--state", "won", "--set", "left"], "write NAME=VALUE"),
         (["--text", "x", "--state", "won", "--set", "lft=1"], "did you mean 'left'?"),
-        (["--text", "x", "--state", "won", "--set", "left=many"], "this is no number"),
+        (["--text", "x", "--state", "won", "--set", "left=many"], "this is no number; for example: 3"),
         (["--text", "x", "--state", "won", "--language", "sw"], "does not speak 'sw'"),
         (["--text", "x", "--set", "left=1"], "name one"),
         (["--text", "x", "--step", "1"], "either --text"),
