@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from convo.flow.problems import Problem
+    from convo.runtime.config import Config
 
 
 @click.group("config")
@@ -26,7 +31,7 @@ def check_command(file: Path, form: str) -> int:
 
     from convo.analysis.checks import looked_over
     from convo.clock import SystemClock
-    from convo.flow.problems import FlowError, Problem, Severity
+    from convo.flow.problems import FlowError, Severity
     from convo.runtime.config import ConfigProblems, read_config
     from convo.runtime.log import count
 
@@ -41,6 +46,9 @@ def check_command(file: Path, form: str) -> int:
         }
         told = f"{count(len(config.channels), 'channel')}, {count(len(flows), 'flow')}: "
         problems += config.warnings
+        room = _without_room(config)
+        problems += room
+        code = ConfigProblems.exit_code if room else code
         try:
             transports = config.transports(SystemClock())
         except ConfigProblems as wrong:
@@ -73,3 +81,22 @@ def check_command(file: Path, form: str) -> int:
     found = f"{count(errors, 'error')}, {count(len(problems) - errors, 'warning')}" if problems else "fine"
     click.echo(f"{file}: {told}{found}")
     return code
+
+
+def _without_room(config: Config) -> list[Problem]:
+    """Return which files a run could not make where the configuration puts them, each at its line."""
+    from convo.flow.codes import problem
+    from convo.store import is_postgres
+
+    in_a_file = config.store != "memory" and not is_postgres(config.store)
+    found = []
+    for key, what, file in (
+        ("store", "the store", Path(config.store) if in_a_file else None),
+        ("health", "the health file", config.health_file),
+    ):
+        at = config.places.get(key)
+        if file is None or at is None or (file.parent.is_dir() and not file.is_dir()):
+            continue
+        why = "is a folder" if file.is_dir() else f"cannot be made: there is no folder {file.parent}"
+        found.append(problem("G006", f"{what} {at} {why}", at).located(config.path, list(config.lines)))
+    return found

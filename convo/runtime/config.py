@@ -94,7 +94,8 @@ class ChannelConfig:
 class Config:
     """What a run does. ``keep``: what is older is removed, None: nothing is.
 
-    ``health_file``, ``health_port`` (loopback) and ``web`` are None where unwanted."""
+    ``health_file``, ``health_port`` (loopback) and ``web`` are None where unwanted. ``places`` says where
+    ``store`` and ``health`` stand in the file."""
 
     channels: tuple[ChannelConfig, ...]
     services: Mapping[str, Service] = field(default_factory=dict)
@@ -107,6 +108,7 @@ class Config:
     web: WebConfig | None = None
     path: str = ""
     lines: tuple[str, ...] = field(default=(), repr=False)
+    places: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
     warnings: tuple[Problem, ...] = ()
 
     def transports(self, clock: Clock) -> dict[str, Transport]:
@@ -219,6 +221,11 @@ class _Reading:
             web=shape.web,
             path=str(self.path),
             lines=tuple(lines),
+            places={
+                key: at
+                for key, at in (("store", shape.store), ("health", shape.health_file))
+                if at is not None
+            },
             warnings=tuple(problems),
         )
 
