@@ -81,10 +81,11 @@ def never_fired(looking: Looking) -> Iterator[Finding]:
     timers = set(looking.compiled.recognisers.timers.values())
     told: set[tuple[str, str]] = set()
     fired = {(row.source, row.name) for row in looking.walk.machine if row.taken in looking.walk.taken}
+    waiting = {point.spot.state for point in looking.walk.points if point.spot.is_open}
     for row in looking.walk.missed:
         key = (row.source, row.name)
-        if row.name not in timers or row.source not in looking.reached or key in told | fired:
-            continue
+        if row.name not in timers or row.source not in waiting or key in told | fired:
+            continue  # where no chat waits, something else is told
         told.add(key)
         label = row.trigger.strip("()")
         message = f"the timer '{label}' of '{row.source}' never does anything"

@@ -328,6 +328,8 @@ def _unknown(word: str, source: Scalar) -> Problem:
     known = names()
     meant = _MEANT.get(word.casefold())
     hint = f"did you mean '{meant}'?" if meant else nearest(word, known)
+    if word.casefold() in ("choices", "choice", "list", "one", "select", "menu", "options", "enum"):
+        hint = "what to choose from stands under 'choices', without 'answer': choices: [Red, Blue]"
     return _problem("A001", f"'{word}' is no answer type", source, hint, known)
 
 

@@ -229,6 +229,11 @@ MISTAKES = [
     ("${visits} times", "%visits% times", "T014  warning: '%visits%' is sent as it stands"),
     ("${visits} times", "${my visits} times", "a name has no spaces"),
     # answers
+    (
+        "answer: yes or no",
+        "answer: choices",
+        "stands under 'choices', without 'answer': choices: [Red, Blue]",
+    ),
     ("number 18 to 110", "date after today", "did you mean 'date above today'?"),
     ("number 18 to 110", "date from tomorrow", "write 'date above today'"),
     ("number 18 to 110", "date 1/1/2026 to today", "a day is written year, month, day: 2026-12-31"),
@@ -513,3 +518,11 @@ def test_a_moment_that_is_the_same_for_everybody(tmp_path: Path, capsys: pytest.
     phone.wait("1h").expect("Tomorrow!").wait("23h").expect_nothing()
     phone.wait("1h").expect("It begins now.").expect_ended("complete")
     phone.close()
+
+
+def test_a_keyword_that_never_opens_is_the_only_thing_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, said = checked(wrong("keywords: [BASE]", "keywords: [STOP]"), tmp_path, capsys)
+    assert said.count("base.yaml:") == 1, said
+    assert "C004" in said
