@@ -281,7 +281,12 @@ class Deliverer:
                 _log.error("failed: an outbound to %s: %s", who, reason)
                 return Settlement(number, Status.FAILED, reason=reason)
             case Unknown(reason):
-                _log.error("unknown: an outbound to %s may have left and is held: %s", who, reason)
+                then = "held"
+                if hasattr(self._transport, "find_sent"):
+                    then = f"asked about in {seconds(self._ask_after)}"
+                elif self._unknowns is Unknowns.RESEND:
+                    then = f"sent again in {seconds(self._ask_after)}"
+                _log.error("unknown: an outbound to %s may have left and is %s: %s", who, then, reason)
                 return Settlement(number, Status.UNKNOWN, reason=reason)
             case OptedOut(reason):
                 _log.warning("blocked: %s has opted out with the carrier: %s", who, reason)

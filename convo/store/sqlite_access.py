@@ -105,7 +105,7 @@ def told(wrong: sqlite3.Error) -> str:
         "SQLITE_NOTADB": "this file is no database; name another file with --store",
         "SQLITE_CORRUPT": "the database is damaged; restore a copy, or move the file away to begin anew",
         "SQLITE_READONLY": "the file or its folder is read-only; convo must be able to write there",
-        "SQLITE_FULL": "the disk is full; make room and start again, nothing that was read is lost",
+        "SQLITE_FULL": "the disk is full; make room: a run then goes on, and nothing that was read is lost",
         "SQLITE_BUSY": "another program holds the database; close it and start again",
         "SQLITE_CANTOPEN": "the file cannot be opened; is its folder there, and may convo write to it?",
         "SQLITE_IOERR": "the disk does not do what it should",

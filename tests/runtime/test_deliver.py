@@ -276,6 +276,29 @@ def test_resending_has_an_end(talk: CompiledFlow) -> None:
     assert "never known" in row.reason
 
 
+@pytest.mark.parametrize(
+    ("kind", "unknowns", "said"),
+    [
+        (Provider, Unknowns.HOLD, "may have left and is held: the line broke"),
+        (Provider, Unknowns.RESEND, "may have left and is sent again in 60 s: the line broke"),
+        (Listing, Unknowns.HOLD, "may have left and is asked about in 60 s: the line broke"),
+    ],
+)
+def test_what_is_done_about_an_unknown_is_said(
+    talk: CompiledFlow,
+    kind: type[Provider],
+    unknowns: Unknowns,
+    said: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = FakeClock()
+    provider = kind(clock)
+    provider.answer_sends(Unknown("the line broke"))
+    provider.text(ANNA, "one")
+    Process(talk, open_store("memory"), provider, clock, unknowns=unknowns).work()
+    assert said in caplog.text
+
+
 class Broken(Provider):
     """A provider whose listing raises what it likes."""
 
