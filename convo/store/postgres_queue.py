@@ -38,7 +38,7 @@ oldest AS (
     SELECT i.partition, i.id FROM inbox i
     WHERE i.status = 'waiting' AND NOT EXISTS (SELECT 1 FROM calls k
         WHERE k.channel = i.channel AND k.sender = i.sender AND k.status != 'done' OFFSET 0)
-    ORDER BY i.id LIMIT 256),
+    LIMIT 256),
 wanted AS MATERIALIZED (
     SELECT %(own)s::int AS p FROM quick
     UNION

@@ -57,12 +57,32 @@ RETURNING partition
 
 -- name: busy
 SELECT p AS part FROM unnest(?::int[]) p
+-- Looked up partition by partition: hashed, with statistics of a time when few waited, each look read a whole backlog.
 WHERE EXISTS (SELECT 1 FROM inbox i WHERE i.partition = p AND i.status = 'waiting'
         AND NOT EXISTS (SELECT 1 FROM calls k
-            WHERE k.channel = i.channel AND k.sender = i.sender AND k.status != 'done'))
-    OR EXISTS (SELECT 1 FROM calls k WHERE k.partition = p AND k.status = 'answered')
-    OR EXISTS (SELECT 1 FROM timers t WHERE t.partition = p AND t.due_at <= ?)
+            WHERE k.channel = i.channel AND k.sender = i.sender AND k.status != 'done' OFFSET 0)
+        OFFSET 0)
+    OR EXISTS (SELECT 1 FROM calls k WHERE k.partition = p AND k.status = 'answered' OFFSET 0)
+    OR EXISTS (SELECT 1 FROM timers t WHERE t.partition = p AND t.due_at <= ? OFFSET 0)
 ORDER BY p
+
+-- name: claim
+SELECT i.id, i.channel, i.sender, i.kind, i.text, i.sent_at, i.received_at, i.raw, i.attempts,
+    coalesce((SELECT CASE c.kind WHEN 'opt-out' THEN 1 ELSE 0 END FROM consent c
+        WHERE c.channel = i.channel AND c.number = i.sender ORDER BY c.id DESC LIMIT 1), 0) AS opted_out,
+    v.number, v.flow, v.version, v.state, v.entry, v.tries, v.steps, v.language, v.data,
+    v.opened_at, v.now_at, v.ended, v.ended_at, v.closed_told, v.memo,
+    CASE WHEN v.asked_entry = v.entry THEN v.asked_at END AS asked_at
+-- The oldest are chosen before anything is looked up for them.
+FROM (SELECT * FROM inbox w
+    WHERE w.status = 'waiting'
+        -- fenced: AND w.partition = ANY(:within)
+        AND NOT EXISTS (SELECT 1 FROM calls k WHERE k.channel = w.channel AND k.sender = w.sender AND k.status != 'done'
+            LIMIT 1 OFFSET 0)
+    ORDER BY w.id LIMIT ?) i
+LEFT JOIN LATERAL (SELECT * FROM conversations n WHERE n.channel = i.channel AND n.sender = i.sender
+    ORDER BY n.number DESC LIMIT 1) v ON true
+ORDER BY i.id
 
 -- name: write_conversation
 INSERT INTO conversations (channel, sender, number, flow, version, state, entry, tries, steps, language, data,
