@@ -10,7 +10,7 @@ from convo.testing.world import IN_RAM
 from tests.benchmarks.__main__ import main
 
 
-@pytest.mark.parametrize(("name", "rows"), [("durable", 3), ("share", 3), ("naive", 1)])
+@pytest.mark.parametrize(("name", "rows"), [("durable", 4), ("share", 3), ("naive", 1)])
 def test_a_table_comes_of_it(
     name: str, rows: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
