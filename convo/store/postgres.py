@@ -320,7 +320,9 @@ class PostgresStore(Reading):
     def scrub(self) -> None:
         """Have the server write the tables anew without what was removed; nobody gets at them meanwhile.
 
-        The server's log of changes (WAL), its standbys and its backups go their own ways.
+        The samples that it keeps of each column, for its planner, are taken anew, too: a column that is given
+        its own type again has none. The server's log of changes (WAL), its standbys and its backups go their
+        own ways.
         """
         with self._connected() as db, self._telling():
             for table in (
@@ -333,7 +335,11 @@ class PostgresStore(Reading):
                 "consent",
                 "spent",
             ):
-                db.execute(f"VACUUM (FULL) {table}".encode())
+                anew = ", ".join(f"ALTER {row['name']} TYPE text" for row in ask(db, "texts_in", (table,)))
+                db.execute(f"ALTER TABLE {table} {anew}".encode())
+                db.execute(f"VACUUM (FULL, ANALYZE) {table}".encode())
+            # Only the owner of the database may; to anybody else the server says so, and leaves it.
+            db.execute("VACUUM (FULL) pg_catalog.pg_statistic")
 
     # -- transactions -------------------------------------------------------------------------------
 

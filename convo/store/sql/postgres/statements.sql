@@ -256,3 +256,7 @@ WHERE i.status != 'waiting' AND i.received_at < ?
         AND substr(v.opened_at, 1, 10)::date <= substr(i.received_at, 1, 10)::date + 1)
 ORDER BY i.id
 LIMIT ?
+
+-- name: texts_in
+SELECT quote_ident(attname) AS name FROM pg_attribute
+WHERE attrelid = ?::regclass AND attnum > 0 AND NOT attisdropped AND atttypid = 'text'::regtype
