@@ -16,17 +16,11 @@ def typed_number(where: str, text: str, region: str = "AU", hint: str = "") -> A
             whoever typed it has to see what convo has read.
     """
     from convo.errors import ConfigError
-    from convo.messages import NotANumber, to_address
+    from convo.messages import NotANumber, is_country, to_address
 
-    if not _is_country(region):
+    if not is_country(region):
         raise ConfigError(f"--country: '{region[:40]}' is no country; two letters, like AU")
     try:
         return to_address(text, region)
     except NotANumber as problem:
         raise ConfigError(f"{where}: '{text[:40]}' {problem.why}{hint}") from None
-
-
-def _is_country(region: str) -> bool:
-    import phonenumbers
-
-    return region in phonenumbers.SUPPORTED_REGIONS

@@ -162,7 +162,7 @@ class PostgresStore(Reading):
     def take(self, partition: int, now: datetime) -> Sequence[int]:
         """Return in which partitions to step for a wake-up of one; their other wake-ups are done with.
 
-        It is the one itself, where there is something to step, and those in which texts have waited longest.
+        It is the one itself, where there is something to step, and some others in which texts wait.
         Whoever takes them has to step those that are free, and then look at them once more.
         """
         with self._connected() as db, self._telling():

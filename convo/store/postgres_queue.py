@@ -34,7 +34,7 @@ OTHERS = 15
 
 _TAKE = """
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
-oldest AS (
+found AS (
     SELECT i.partition, i.id FROM inbox i
     WHERE i.status = 'waiting' AND NOT EXISTS (SELECT 1 FROM calls k
         WHERE k.channel = i.channel AND k.sender = i.sender AND k.status != 'done' OFFSET 0)
@@ -42,14 +42,15 @@ oldest AS (
 wanted AS MATERIALIZED (
     SELECT %(own)s::int AS p FROM quick
     UNION
-    (SELECT partition FROM oldest GROUP BY partition ORDER BY min(id) LIMIT %(others)s)),
+    (SELECT partition FROM found GROUP BY partition ORDER BY min(id) LIMIT %(others)s)),
 done AS (
     DELETE FROM procrastinate_jobs WHERE id IN (
         SELECT id FROM procrastinate_jobs
         WHERE status = 'todo' AND queueing_lock IN (SELECT 'convo ' || p FROM wanted)
         FOR UPDATE SKIP LOCKED))
-SELECT p, p IN (SELECT partition FROM oldest) FROM wanted ORDER BY p
+SELECT p, p IN (SELECT partition FROM found) FROM wanted ORDER BY p
 """
+# Texts in whatever order: to find the oldest of a backlog reads all of it where the statistics are stale.
 
 
 def install(connection: Connection) -> None:
@@ -78,7 +79,7 @@ def wake(connection: Connection, partitions: Iterable[int]) -> None:
 
 
 def take(connection: Connection, own: int) -> dict[int, bool]:
-    """Return a partition and those in which texts have waited longest, and of each whether texts do.
+    """Return a partition and some others in which texts wait, and of each whether they do.
 
     Their wake-ups are ended. One on which a transaction relies that is not committed yet stays: what that
     brings cannot be seen yet.
